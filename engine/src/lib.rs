@@ -1,0 +1,5 @@
+//! The numbers behind Empatia.
+//!
+//! Pure computation: no PostgreSQL, no I/O, no clock, no globals. Everything a long computation needs from
+//! the outside (threads, memory budget, cancel flag) comes in through [`context::Context`].
+#![forbid(unsafe_code)]

@@ -1,0 +1,21 @@
+//! Empatia: the extension. Thin: it moves rows between PostgreSQL and [`empatia_engine`], and installs the SQL
+//! of `sql/`. All `unsafe` lives under `pg/`.
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+/// The version of the library that is loaded, which may be newer than the SQL objects until `ALTER EXTENSION`.
+#[pg_extern(immutable, parallel_safe)]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+#[cfg(test)]
+pub mod pg_test {
+    pub fn setup(_options: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}
