@@ -17,17 +17,17 @@ from (select user_id, case when user_id <= 4 then 'admin' when user_id <= 20 the
                            when user_id > :users - 6 then 'visitor' else 'student' end as part
       from generate_series(1, :users) user_id) p;
 
--- Types and what they do. `base` is the chance of a session on an ordinary day, `submit` of handing in, `late` of being late
+-- Types and what they do. `share` is in percent, `base` is the chance of a session on an ordinary day, `submit` of handing in, `late` of being late
 -- when handing in, `mean` the usual grade of ten, `voice` how readily the student answers others.
-create temp table t_type (type text, share float8, base float8, submit float8, late float8, mean float8, voice float8)
+create temp table t_type (type text, share int, base float8, submit float8, late float8, mean float8, voice float8)
 on commit drop;
 insert into t_type values
-    ('assiduous',  0.15, 0.30, 0.97, 0.02, 8.7, 4.0),
-    ('consistent', 0.25, 0.12, 0.89, 0.07, 7.6, 1.2),
-    ('crammer',    0.20, 0.08, 0.80, 0.24, 6.3, 0.4),
-    ('fading',     0.15, 0.22, 0.92, 0.12, 6.0, 1.0),
-    ('silent',     0.12, 0.00, 0.94, 0.05, 7.5, 0.0),
-    ('absent',     0.13, 0.0015, 0.04, 0.50, 3.4, 0.0);
+    ('assiduous',  15, 0.30, 0.97, 0.02, 8.7, 4.0),
+    ('consistent', 25, 0.12, 0.89, 0.07, 7.6, 1.2),
+    ('crammer',    20, 0.08, 0.80, 0.24, 6.3, 0.4),
+    ('fading',     15, 0.22, 0.92, 0.12, 6.0, 1.0),
+    ('silent',     12, 0.00, 0.94, 0.05, 7.5, 0.0),
+    ('absent',     13, 0.0015, 0.04, 0.50, 3.4, 0.0);
 
 -- `pace` spreads people of one type; `fade_day` is when the fading start to go.
 create temp table t_student on commit drop as
@@ -38,7 +38,7 @@ from (select p.user_id, p.environment_id, t.type
       from t_person p
       join (select type, sum(share) over (order by share, type collate "C") - share as lo,
                    sum(share) over (order by share, type collate "C") as hi from t_type) t
-        on pg_temp.u('type:' || p.user_id) >= t.lo and (pg_temp.u('type:' || p.user_id) < t.hi or t.hi > 0.9999)
+        on pg_temp.dice('type:' || p.user_id, 100) >= t.lo and pg_temp.dice('type:' || p.user_id, 100) < t.hi
       where p.part = 'student'
       union all
       -- Monitors: tutors of one space who study in the next, so that a role holds for its space only.

@@ -53,13 +53,13 @@ analyze t_root;
 -- Who answers in a space: each voice holds a stretch [low, high) of the space's total proportional to its weight.
 create temp table t_voice on commit drop as
 select space_id, user_id, fade_day, left_day, enrolled_day,
-       sum(weight) over w - weight as low, sum(weight) over w as high, sum(weight) over (partition by space_id) as total
+       sum(weight) over w - weight as low, sum(weight) over w as high, sum(weight) over (w rows between unbounded preceding and unbounded following) as total
 from (select m.space_id, m.user_id, s.fade_day, m.left_day, m.enrolled_day, s.voice * s.pace as weight
       from t_member m join t_student s using (user_id) where s.voice > 0
       union all
       -- a tutor answers a fifth of what a class of a hundred says, a teacher less
       select f.space_id, f.user_id, null, null, -30, (case f.role when 'tutor' then 0.3 else 0.06 end) * greatest(c.voices, 5)
-      from t_staff f join (select space_id, sum(s.voice) as voices from t_member m join t_student s using (user_id) group by 1) c using (space_id)
+      from t_staff f join (select space_id, sum(s.voice order by user_id) as voices from t_member m join t_student s using (user_id) group by 1) c using (space_id)
       where f.role in ('tutor', 'teacher')) v
 window w as (partition by space_id order by user_id);
 create index on t_voice (space_id, low);
