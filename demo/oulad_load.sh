@@ -48,6 +48,9 @@ any_count=false
 if [ "${1-}" = --any-count ]; then any_count=true; shift; fi
 [ $# -ge 1 ] && [ $# -le 2 ] || die "usage: demo/oulad_load.sh [--any-count] DIR [SCHEMA]"
 [ -d "$1" ] || die "no directory $1"
+for table in courses assessments studentInfo studentRegistration vle studentAssessment studentVle; do
+    compgen -G "$1/$table.csv*" > /dev/null || die "neither $table.csv nor .gz nor .zst in $1"
+done
 here=$(cd "$(dirname "$0")" && pwd)
 OULAD_DIR=$(cd "$1" && pwd)
 OULAD_SELF=$here/$(basename "$0")
