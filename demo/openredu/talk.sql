@@ -50,10 +50,11 @@ cross join lateral (
 left join t_lecture l on l.space_id = r.space_id and l.nth = o.nth;
 analyze t_root;
 
--- Who answers in a space: each voice holds a stretch [low, high) of the space's total proportional to its weight.
+-- Who answers in a space: each voice holds a stretch of [0, 1) as long as its share of the space's weight, from `low`
+-- to the next one's.
 create temp table t_voice on commit drop as
 select space_id, user_id, fade_day, left_day, enrolled_day,
-       sum(weight) over w - weight as low, sum(weight) over w as high, sum(weight) over (w rows between unbounded preceding and unbounded following) as total
+       (sum(weight) over w - weight) / sum(weight) over (w rows between unbounded preceding and unbounded following) as low
 from (select m.space_id, m.user_id, s.fade_day, m.left_day, m.enrolled_day, s.voice * s.pace as weight
       from t_member m join t_student s using (user_id) where s.voice > 0
       union all
@@ -65,7 +66,8 @@ window w as (partition by space_id order by user_id);
 create index on t_voice (space_id, low);
 analyze t_voice;
 
--- Threads, four answers deep at most. Answers to answers come mostly from the one who asked.
+-- Threads, four answers deep at most. Answers to answers come mostly from the one who asked. `offset 0` keeps the planner
+-- from copying an expression into each of its uses.
 create temp table t_thread on commit drop as
 with recursive thread as (
     select name, null::text as parent, name as root, user_id as asker, space_id, kind, place, place_id, user_id, at, 0 as depth from t_root
@@ -81,11 +83,10 @@ with recursive thread as (
         select n.name, v.user_id, l.at, v.enrolled_day, v.left_day, v.fade_day
         from (select case when extract(hour from soon) between 3 and 9 then soon + interval '7 hours' else soon end as at
               from (select t.at + make_interval(mins => 4 + floor(pg_temp.u('delay:' || n.name) * pg_temp.u('delay2:' || n.name) * 2800)::int,
-                                                secs => pg_temp.dice('delay3:' || n.name, 60)) as soon) s) l
+                                                secs => pg_temp.dice('delay3:' || n.name, 60)) as soon offset 0) s) l
         cross join lateral (
             select * from t_voice v
-            where v.space_id = t.space_id
-              and v.low <= pg_temp.u('who:' || n.name) * (select total from t_voice x where x.space_id = t.space_id limit 1)
+            where v.space_id = t.space_id and v.low <= pg_temp.u('who:' || n.name)
             order by v.low desc limit 1) v0
         cross join lateral (
             select case when asks_back then t.asker else v0.user_id end as user_id, case when not asks_back then v0.enrolled_day end as enrolled_day,
