@@ -2,6 +2,9 @@
 //! of `sql/`. All `unsafe` lives under `pg/`.
 use pgrx::prelude::*;
 
+mod sql;
+mod warehouse;
+
 ::pgrx::pg_module_magic!(name, version);
 
 /// The version of the library that is loaded, which may be newer than the SQL objects until `ALTER EXTENSION`.

@@ -1,0 +1,68 @@
+-- Registry and run log: written by functions, read by people.
+
+CREATE TABLE empatia.model (
+    version bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    level text NOT NULL,
+    grain text NOT NULL,
+    client_id integer,
+    client text,
+    algorithm text NOT NULL,
+    target text NOT NULL,
+    features text[] NOT NULL,
+    parameters jsonb NOT NULL,
+    metrics jsonb NOT NULL,
+    date_from date,
+    date_to date,
+    rows bigint NOT NULL,
+    distinct_rows bigint NOT NULL,
+    seconds double precision NOT NULL,
+    seed bigint NOT NULL,
+    fingerprint text NOT NULL,
+    extension_version text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    created_by name NOT NULL DEFAULT CURRENT_USER,
+    encoded bytea NOT NULL
+);
+CREATE INDEX model_combination ON empatia.model (level, grain, client_id, version);
+SELECT pg_catalog.pg_extension_config_dump('empatia.model', '');
+SELECT pg_catalog.pg_extension_config_dump('empatia.model_version_seq', '');
+COMMENT ON TABLE empatia.model IS 'every model that was ever fitted, newest version last; nothing is overwritten';
+COMMENT ON COLUMN empatia.model.client IS 'client the model belongs to; null: all clients together';
+COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment = the K-Means segment';
+COMMENT ON COLUMN empatia.model.rows IS 'rows of the dense cube the model was fitted on';
+COMMENT ON COLUMN empatia.model.distinct_rows IS 'distinct feature vectors among them';
+COMMENT ON COLUMN empatia.model.fingerprint IS 'md5 over the distinct feature vectors and their counts';
+COMMENT ON COLUMN empatia.model.encoded IS 'recipe, parameters and centroids; versioned and checksummed';
+
+CREATE TABLE empatia.run (
+    run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz,
+    status text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'done', 'failed', 'cancelled')),
+    arguments jsonb NOT NULL,
+    started_by name NOT NULL DEFAULT CURRENT_USER,
+    pid integer NOT NULL DEFAULT pg_catalog.pg_backend_pid(),
+    error text
+);
+SELECT pg_catalog.pg_extension_config_dump('empatia.run', '');
+SELECT pg_catalog.pg_extension_config_dump('empatia.run_run_id_seq', '');
+COMMENT ON TABLE empatia.run IS 'one row per run_pipeline(); a run whose session died is marked failed by the next run';
+
+CREATE TABLE empatia.run_step (
+    run_id bigint NOT NULL REFERENCES empatia.run ON DELETE CASCADE,
+    step integer NOT NULL,
+    action text NOT NULL,
+    client text,
+    level text,
+    grain text,
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz,
+    status text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'done', 'failed', 'cancelled')),
+    rows bigint,
+    seconds double precision,
+    error text,
+    PRIMARY KEY (run_id, step)
+);
+SELECT pg_catalog.pg_extension_config_dump('empatia.run_step', '');
+COMMENT ON TABLE empatia.run_step IS 'the steps of each run, committed one by one: other sessions see the progress';
+COMMENT ON COLUMN empatia.run_step.rows IS 'load: rows read; build: rows stored; segment: segments; classify: rows classified';

@@ -1,0 +1,83 @@
+-- What BI reads: the dense, named, classified cube. A view over ordinary tables only, so that it outlives DROP EXTENSION.
+
+CREATE FUNCTION empatia._results_ddl() RETURNS text
+LANGUAGE sql IMMUTABLE AS $ddl$ SELECT $view$
+CREATE VIEW {results}.cubo_engajamento AS
+SELECT c.code AS cliente, m.user_id, u.environment_id, u.course_id, u.space_id, u.subject_id, u.lecture_id,
+       p.level AS nivel_agregacao, p.grain AS tipo_agregacao_data, s.name AS user_name,
+       u.environment_name, u.course_name, u.space_name, u.subject_name, u.lecture_name,
+       p.period_start AS data_inicio, p.period_end AS data_fim,
+       coalesce(x.posts, 0) AS posts_amount, coalesce(x.post_replies, 0) AS post_replies_amount,
+       coalesce(x.help_requests, 0) AS help_requests_amount, coalesce(x.help_request_replies, 0) AS help_request_replies_amount,
+       CASE b.assignment_basis WHEN 'due' THEN coalesce(x.assigned_exercises, 0) ELSE coalesce(a.assigned_exercises, 0) END AS assigned_exercises,
+       coalesce(x.submitted_exercises, 0)::bigint AS submitted_exercises,
+       coalesce(x.submitted_exercises, 0)::double precision
+           / nullif(CASE b.assignment_basis WHEN 'due' THEN x.assigned_exercises ELSE a.assigned_exercises END, 0) AS conclusion_percent,
+       l.label AS categoria_engajamento, CASE WHEN l.label IS NOT NULL THEN b.classified_at END AS data_classificacao,
+       coalesce(x.accesses, 0) AS accesses_amount, coalesce(x.active_days, 0)::bigint AS active_days,
+       coalesce(x.late_exercises, 0)::bigint AS late_exercises, x.grade_sum / nullif(x.grade_count, 0) AS grade_avg,
+       b.model_version AS versao_modelo
+FROM {results}.cube_build b
+JOIN {dw}.client c ON c.client_id = b.client_id
+JOIN {results}.cube_unit u ON u.client_id = b.client_id AND u.level = b.level
+JOIN {results}.cube_member m ON m.client_id = u.client_id AND m.level = u.member_level AND m.unit_id = u.member_unit_id
+JOIN {results}.cube_period p ON p.client_id = b.client_id AND p.level = b.level AND p.grain = b.grain
+LEFT JOIN {dw}.student s ON s.client_id = m.client_id AND s.user_id = m.user_id
+LEFT JOIN {results}.cube_assigned a ON a.client_id = m.client_id AND a.level = u.level AND a.user_id = m.user_id AND a.unit_id = u.unit_id
+LEFT JOIN {results}.cube x ON x.level = p.level AND x.grain = p.grain AND x.client_id = m.client_id AND x.user_id = m.user_id
+                          AND x.unit_id = u.unit_id AND x.period_start = p.period_start
+LEFT JOIN {results}.cube_class k ON k.level = p.level AND k.grain = p.grain AND k.client_id = m.client_id AND k.user_id = m.user_id
+                          AND k.unit_id = u.unit_id AND k.period_start = p.period_start
+LEFT JOIN {results}.cube_class_zero z ON z.client_id = p.client_id AND z.level = p.level AND z.grain = p.grain
+                          AND z.assigned_exercises = CASE b.assignment_basis WHEN 'due' THEN 0 ELSE coalesce(a.assigned_exercises, 0) END
+LEFT JOIN {results}.cube_label l ON l.client_id = p.client_id AND l.level = p.level AND l.grain = p.grain
+                          -- a stored row that is not classified yet has no class; it is not a row without activity
+                          AND l.class = CASE WHEN x.user_id IS NULL THEN z.class ELSE k.class END;
+COMMENT ON VIEW {results}.cubo_engajamento IS 'engagement cube, dense: one row per member, unit and period, zero activity included, with names and engagement category';
+COMMENT ON COLUMN {results}.cubo_engajamento.nivel_agregacao IS 'ENV, CRS, SPA, SUB or LEC';
+COMMENT ON COLUMN {results}.cubo_engajamento.tipo_agregacao_data IS 'WEEK, FORTNIGHT, MONTH, QUARTER, SEMESTER, YEAR or ALL';
+COMMENT ON COLUMN {results}.cubo_engajamento.conclusion_percent IS 'submitted / assigned as a ratio from 0 to 1; null where nothing was assigned';
+COMMENT ON COLUMN {results}.cubo_engajamento.categoria_engajamento IS 'label of the row''s segment or class; null until classify() has seen the row';
+COMMENT ON COLUMN {results}.cubo_engajamento.grade_avg IS 'mean of grade / max_grade over the graded submissions of the period';
+$view$ $ddl$;
+COMMENT ON FUNCTION empatia._results_ddl() IS 'DDL of the view cubo_engajamento, as a template';
+
+CREATE TYPE empatia.cubo_engajamento_row AS (
+    cliente text, user_id bigint, environment_id bigint, course_id bigint, space_id bigint, subject_id bigint, lecture_id bigint,
+    nivel_agregacao text, tipo_agregacao_data text, user_name text, environment_name text, course_name text, space_name text,
+    subject_name text, lecture_name text, data_inicio date, data_fim date, posts_amount bigint, post_replies_amount bigint,
+    help_requests_amount bigint, help_request_replies_amount bigint, assigned_exercises bigint, submitted_exercises bigint,
+    conclusion_percent double precision, categoria_engajamento text, data_classificacao timestamptz,
+    accesses_amount bigint, active_days bigint, late_exercises bigint, grade_avg double precision, versao_modelo bigint);
+COMMENT ON TYPE empatia.cubo_engajamento_row IS 'a row of the view cubo_engajamento';
+
+CREATE FUNCTION empatia.cubo_engajamento(
+    cliente text DEFAULT NULL, nivel text DEFAULT NULL, tipo_agregacao_data text DEFAULT NULL,
+    environment_id bigint DEFAULT NULL, course_id bigint DEFAULT NULL, space_id bigint DEFAULT NULL, subject_id bigint DEFAULT NULL,
+    lecture_id bigint DEFAULT NULL, data_inicio date DEFAULT NULL, data_fim date DEFAULT NULL)
+RETURNS SETOF empatia.cubo_engajamento_row
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    id integer;
+BEGIN
+    PERFORM empatia._check_combination(nivel, tipo_agregacao_data);
+    IF cliente IS NOT NULL THEN
+        id := empatia._client_id(cliente);
+    END IF;
+    -- only the filters that were given, so that the planner sees the partition
+    RETURN QUERY EXECUTE empatia._render('SELECT v.* FROM {results}.cubo_engajamento v WHERE true')
+        || CASE WHEN cliente IS NULL THEN '' ELSE ' AND v.cliente = $1' END
+        || CASE WHEN nivel IS NULL THEN '' ELSE format(' AND v.nivel_agregacao = %L', nivel) END
+        || CASE WHEN tipo_agregacao_data IS NULL THEN '' ELSE format(' AND v.tipo_agregacao_data = %L', tipo_agregacao_data) END
+        || CASE WHEN environment_id IS NULL THEN '' ELSE ' AND v.environment_id = $2' END
+        || CASE WHEN course_id IS NULL THEN '' ELSE ' AND v.course_id = $3' END
+        || CASE WHEN space_id IS NULL THEN '' ELSE ' AND v.space_id = $4' END
+        || CASE WHEN subject_id IS NULL THEN '' ELSE ' AND v.subject_id = $5' END
+        || CASE WHEN lecture_id IS NULL THEN '' ELSE ' AND v.lecture_id = $6' END
+        || CASE WHEN data_inicio IS NULL THEN '' ELSE ' AND v.data_inicio >= $7' END
+        || CASE WHEN data_fim IS NULL THEN '' ELSE ' AND v.data_fim <= $8' END
+    USING cliente, environment_id, course_id, space_id, subject_id, lecture_id, data_inicio, data_fim;
+END
+$$;
+COMMENT ON FUNCTION empatia.cubo_engajamento(text, text, text, bigint, bigint, bigint, bigint, bigint, date, date) IS
+    'rows of the classified cube, filtered; null means any. Periods that lie within data_inicio..data_fim';

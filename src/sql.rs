@@ -1,0 +1,47 @@
+//! The hand-written SQL, in the order in which it is installed. Each file of `sql/` is one family of objects.
+use pgrx::extension_sql_file;
+
+extension_sql_file!("../sql/00_bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!("../sql/10_config.sql", name = "config");
+extension_sql_file!("../sql/20_registry.sql", name = "registry", requires = ["config"]);
+extension_sql_file!("../sql/30_common.sql", name = "common", requires = ["registry"]);
+extension_sql_file!(
+    "../sql/warehouse/create_warehouse.sql",
+    name = "create_warehouse",
+    requires = ["common"]
+);
+extension_sql_file!(
+    "../sql/warehouse/clients.sql",
+    name = "clients",
+    requires = ["create_warehouse"]
+);
+extension_sql_file!("../sql/warehouse/adapter.sql", name = "adapter", requires = ["clients"]);
+extension_sql_file!(
+    "../sql/warehouse/load.sql",
+    name = "load",
+    requires = [
+        "adapter",
+        warehouse::convert::parse_instant,
+        warehouse::convert::parse_local
+    ]
+);
+extension_sql_file!("../sql/cube/engagement.sql", name = "engagement", requires = ["common"]);
+extension_sql_file!(
+    "../sql/cube/sync_cube.sql",
+    name = "sync_cube",
+    requires = ["engagement"]
+);
+extension_sql_file!(
+    "../sql/cube/build_cube.sql",
+    name = "build_cube",
+    requires = ["sync_cube"]
+);
+extension_sql_file!(
+    "../sql/results/cubo_engajamento.sql",
+    name = "cubo_engajamento",
+    requires = ["build_cube"]
+);
+extension_sql_file!("../sql/model/vectors.sql", name = "vectors", requires = ["build_cube"]);
+extension_sql_file!("../sql/adapters/redu.sql", name = "adapter_redu", requires = ["adapter"]);
+extension_sql_file!("../sql/adapters/oulad.sql", name = "adapter_oulad", requires = ["adapter"]);
+extension_sql_file!("../sql/adapters/events.sql", name = "adapter_events", requires = ["adapter"]);
