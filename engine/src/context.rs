@@ -2,7 +2,8 @@
 //!
 //! Guarantees: work started through [`Context::run`] stays on the context's own rayon pool, never on rayon's global
 //! one; reservations never add up to more than the budget; the cancel flag is seen by [`Context::check`] at once.
-//! A context is cheap to clone, all clones share pool, budget, flag and progress.
+//! A context is cheap to clone, all clones share pool, budget, flag and progress. The threads are told to end when the
+//! last clone is dropped, which does not wait for them; they are idle by then.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;

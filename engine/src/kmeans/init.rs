@@ -53,6 +53,7 @@ pub(crate) fn plus_plus(
     pass(ctx, blocks, &mut starts)?;
     for round in 1..k {
         for start in &mut starts {
+            ctx.check()?;
             start.keep_best();
             start.draw_candidates(blocks, trials);
         }

@@ -219,3 +219,66 @@ fn tree_sum(lanes: &[f64; LANES]) -> f64 {
     }
     sums[0]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in [0, 1) from a linear congruential generator.
+    fn numbers(n: usize, mut state: u64) -> Vec<f64> {
+        let mut next = || {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    fn assign(run: impl FnOnce(Assign<'_>)) -> (Vec<u32>, Vec<u64>) {
+        let (k, p, n) = (4, 3, 5 * LANES);
+        let (values, weights, centroids) = (numbers(n * p, 1), numbers(n, 2), numbers(k * p, 3));
+        let (mut labels, mut partial) = (vec![u32::MAX; n], vec![0.0; Partial::len(k, p)]);
+        run(Assign {
+            values: &values,
+            weights: &weights,
+            p,
+            centroids: &centroids,
+            labels: &mut labels,
+            partial: Partial::split(&mut partial, k, p),
+        });
+        (labels, partial.into_iter().map(f64::to_bits).collect())
+    }
+
+    #[test]
+    fn instruction_sets_agree_to_the_last_bit() {
+        let baseline = assign(|task| task.with_simd(pulp::Scalar));
+        let best = assign(|task| arch().dispatch(task));
+        assert_eq!(baseline, best);
+    }
+
+    #[test]
+    fn block_kernel_equals_the_scalar_distance_to_the_last_bit() {
+        let (p, centroids) = (3, numbers(12, 3));
+        let values = numbers(LANES * p, 1);
+        let (mut labels, mut distances) = ([0; LANES], [0.0; LANES]);
+        let task = Label {
+            values: &values,
+            p,
+            centroids: &centroids,
+            labels: &mut labels,
+            distances: &mut distances,
+        };
+        arch().dispatch(task);
+        for lane in 0..LANES {
+            let row: Vec<f64> = (0..p).map(|column| values[column * LANES + lane]).collect();
+            let all: Vec<f64> = centroids
+                .chunks(p)
+                .map(|centroid| squared_distance(&row, centroid))
+                .collect();
+            let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+            assert_eq!(distances[lane].to_bits(), least.to_bits());
+            assert_eq!(all[labels[lane] as usize].to_bits(), least.to_bits());
+        }
+    }
+}

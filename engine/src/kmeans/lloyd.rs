@@ -77,6 +77,7 @@ pub(crate) fn run(
     while starts.iter().any(|start| start.state != State::Finished) {
         assign(ctx, blocks, k, &mut starts)?;
         for start in starts.iter_mut().filter(|start| start.state != State::Finished) {
+            ctx.check()?;
             start.step(ctx, blocks, k, stop)?;
         }
     }
@@ -130,12 +131,14 @@ impl Start {
     fn step(&mut self, ctx: &Context, blocks: &Blocks, k: usize, stop: &Stop) -> Result<()> {
         let changed = self.reduce(k, blocks.p());
         if self.state == State::Stopped {
-            return self.finish(ctx);
+            self.finish(ctx);
+            return Ok(());
         }
         self.iterations += 1;
         if changed == 0.0 {
             self.converged = true;
-            return self.finish(ctx);
+            self.finish(ctx);
+            return Ok(());
         }
         fill_empty_clusters(
             ctx,
@@ -182,10 +185,9 @@ impl Start {
         changed
     }
 
-    fn finish(&mut self, ctx: &Context) -> Result<()> {
+    fn finish(&mut self, ctx: &Context) {
         self.state = State::Finished;
         ctx.work_done(1);
-        Ok(())
     }
 }
 

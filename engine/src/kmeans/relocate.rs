@@ -1,5 +1,8 @@
 //! Empty clusters get the rows that are worst served, as in scikit-learn.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::blocks::Blocks;
 use super::kernel::squared_distance;
 use crate::context::Context;
@@ -26,7 +29,10 @@ pub(crate) fn fill_empty_clusters(
     }
     let mut row = vec![0.0; p];
     let mut rows_in = vec![0usize; weights.len()];
-    let mut distances: Vec<(f64, usize)> = Vec::with_capacity(blocks.n());
+    // The farthest rows, farthest first, no more than can be looked at: one taken per empty cluster, one passed over
+    // per cluster that it is alone in. Squared distances are not negative: their bits sort like their values.
+    let most = 2 * weights.len();
+    let mut farthest: BinaryHeap<Reverse<(u64, Reverse<usize>)>> = BinaryHeap::with_capacity(most + 1);
     for (index, label) in labels[..blocks.n()].iter().enumerate() {
         if index % CHECK_ROWS == 0 {
             ctx.check()?;
@@ -34,10 +40,16 @@ pub(crate) fn fill_empty_clusters(
         blocks.copy_row(index, &mut row);
         let label = *label as usize;
         rows_in[label] += 1;
-        distances.push((squared_distance(&row, &centroids[label * p..(label + 1) * p]), index));
+        let distance = squared_distance(&row, &centroids[label * p..(label + 1) * p]);
+        farthest.push(Reverse((distance.to_bits(), Reverse(index))));
+        if farthest.len() > most {
+            farthest.pop();
+        }
     }
-    distances.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let mut farthest = distances.into_iter().map(|(_, index)| index);
+    let mut farthest = farthest
+        .into_sorted_vec()
+        .into_iter()
+        .map(|Reverse((_, Reverse(index)))| index);
     for cluster in empty {
         let donor = farthest.find(|index| rows_in[labels[*index] as usize] > 1);
         let Some(index) = donor else { break };
