@@ -3,3 +3,12 @@
 //! Pure computation: no PostgreSQL, no I/O, no clock, no globals. Everything a long computation needs from
 //! the outside (threads, memory budget, cancel flag) comes in through [`context::Context`].
 #![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod context;
+pub mod data;
+pub mod error;
+pub mod kmeans;
+pub mod metrics;
+mod random;
+pub mod segment;
