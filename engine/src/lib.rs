@@ -4,6 +4,8 @@
 //! the outside (threads, memory budget, cancel flag) comes in through [`context::Context`].
 #![forbid(unsafe_code)]
 
+pub mod calendar;
 pub mod codec;
 pub mod context;
+pub mod cube;
 pub mod error;
