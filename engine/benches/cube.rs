@@ -33,7 +33,7 @@ struct Raw {
 /// The student's space: one each, and a second one for every fifth student.
 fn space_of(user: u32, second: bool) -> u32 {
     let spread = user.wrapping_mul(2_654_435_761) >> 8;
-    (spread + u32::from(second && user % 5 == 0) * 7) % SPACES
+    (spread + u32::from(second && user.is_multiple_of(5)) * 7) % SPACES
 }
 
 fn generate(rows: usize) -> Vec<Raw> {
@@ -81,9 +81,53 @@ fn interaction(raw: &Raw) -> Interaction {
     }
 }
 
+/// Wall and CPU seconds; on a shared machine only the second is the program's own.
+#[derive(Clone, Copy, Default)]
+struct Seconds {
+    wall: f64,
+    cpu: f64,
+}
+
+struct Stopwatch {
+    start: Instant,
+    cpu: f64,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self {
+            start: Instant::now(),
+            cpu: cpu_seconds(),
+        }
+    }
+
+    fn stop(&self) -> Seconds {
+        Seconds {
+            wall: self.start.elapsed().as_secs_f64(),
+            cpu: cpu_seconds() - self.cpu,
+        }
+    }
+}
+
+/// CPU seconds of all threads of this process (Linux; 0 elsewhere).
+fn cpu_seconds() -> f64 {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return 0.0;
+    };
+    let nanoseconds = |path: std::path::PathBuf| -> Option<f64> {
+        let text = std::fs::read_to_string(path.join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| nanoseconds(thread.path()))
+        .sum::<f64>()
+        / 1e9
+}
+
 struct Timing {
-    push: f64,
-    finish: f64,
+    push: Seconds,
+    finish: Seconds,
     summary: CubeSummary,
 }
 
@@ -111,20 +155,20 @@ fn touch(sum: &mut i64, batch: CubeBatch<'_>) {
 
 fn in_memory(ctx: &Context, params: CubeParams, raw: &[Raw]) -> Result<Timing, EngineError> {
     let members = members(ctx)?;
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let mut builder = CubeBuilder::new(ctx, params.check(ctx)?)?;
     for fact in raw {
         builder.push_interaction(&interaction(fact))?;
     }
-    let push = start.elapsed().as_secs_f64();
-    let start = Instant::now();
+    let push = start.stop();
+    let start = Stopwatch::start();
     let mut sum = 0;
     let summary = builder.finish(&members, |batch| {
         touch(&mut sum, batch);
         Ok::<(), EngineError>(())
     })?;
     std::hint::black_box(sum);
-    let finish = start.elapsed().as_secs_f64();
+    let finish = start.stop();
     Ok(Timing {
         push,
         finish,
@@ -134,7 +178,7 @@ fn in_memory(ctx: &Context, params: CubeParams, raw: &[Raw]) -> Result<Timing, E
 
 fn streaming(ctx: &Context, params: CubeParams, sorted: &[Raw]) -> Result<Timing, EngineError> {
     let members = members(ctx)?;
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let mut sum = 0;
     let mut stream = CubeStream::new(ctx, params.check(ctx)?, &members, |batch| {
         touch(&mut sum, batch);
@@ -145,9 +189,9 @@ fn streaming(ctx: &Context, params: CubeParams, sorted: &[Raw]) -> Result<Timing
     }
     let summary = stream.finish()?;
     std::hint::black_box(sum);
-    let finish = start.elapsed().as_secs_f64();
+    let finish = start.stop();
     Ok(Timing {
-        push: 0.0,
+        push: Seconds::default(),
         finish,
         summary,
     })
@@ -163,10 +207,13 @@ fn report(name: &str, runs: usize, run: impl Fn() -> Result<Timing, EngineError>
         Ok(timings) => timings,
         Err(error) => return println!("{name:<34} failed: {error}"),
     };
+    let of = |seconds: fn(&Timing) -> f64| median(timings.iter().map(seconds).collect());
     println!(
-        "{name:<34} push {:.3} s, cells {:.3} s, {} cells",
-        median(timings.iter().map(|t| t.push).collect()),
-        median(timings.iter().map(|t| t.finish).collect()),
+        "{name:<24} push {:.3} s (cpu {:.3}), cells {:.3} s (cpu {:.3}), {} cells",
+        of(|t| t.push.wall),
+        of(|t| t.push.cpu),
+        of(|t| t.finish.wall),
+        of(|t| t.finish.cpu),
         timings[0].summary.total_cells(),
     );
 }
