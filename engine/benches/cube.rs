@@ -239,6 +239,12 @@ fn main() -> Result<(), EngineError> {
     };
     report("in memory, LEC x WEEK", runs, || in_memory(&ctx, one, &raw));
     report("in memory, all 35", runs, || in_memory(&ctx, all, &raw));
+    // the stream's memory is a chunk's, whatever the number of rows
+    drop(ctx);
+    let ctx = Context::builder()
+        .threads(threads)
+        .memory_budget(256 << 20)
+        .build()?;
     raw.sort_by_key(|fact| fact.user);
     report("stream, LEC x WEEK", runs, || streaming(&ctx, one, &raw));
     report("stream, all 35", runs, || streaming(&ctx, all, &raw));

@@ -26,7 +26,8 @@ impl Intake {
     }
 
     /// The row of an interaction; none when it is left out.
-    #[inline]
+    // inlined, or the row travels through memory once per fact: a third of the time of pushing
+    #[inline(always)]
     pub fn interaction(&mut self, fact: &Interaction) -> Result<Option<InteractionRow>> {
         if fact.path.unit(Level::Space).is_none() {
             self.summary.interactions.no_unit += 1;

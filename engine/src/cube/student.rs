@@ -33,6 +33,19 @@ pub(super) struct TaskOutput {
     pub summary: CubeSummary,
 }
 
+impl TaskOutput {
+    /// Forgets the cells, keeps the memory.
+    pub fn clear(&mut self) {
+        self.cells.iter_mut().flatten().for_each(Vec::clear);
+        self.assigned.iter_mut().for_each(Vec::clear);
+        self.summary = CubeSummary::default();
+    }
+
+    pub fn cells_of(&self, level: Level, periods: &Periods) -> &[Cell] {
+        &self.cells[level.index()][periods.grain().index()]
+    }
+}
+
 /// One thing that happened on a day: an interaction (`what` < 5 is its kind, `value` its amount) or an assignment's
 /// due day or submission (`what` is a set of the flags below, `value` the grade's bits).
 #[derive(Debug, Clone, Copy)]
@@ -357,18 +370,5 @@ fn start_cell(day: &DayEntry, units: &LevelUnits, periods: &Periods, user: i64) 
         period_start: periods.as_slice()[period as usize].start,
         period,
         measures: day.measures,
-    }
-}
-
-/// Index of a level's or grain's output; kept here so that the runner and the core agree on it.
-impl TaskOutput {
-    pub fn clear(&mut self) {
-        self.cells.iter_mut().flatten().for_each(Vec::clear);
-        self.assigned.iter_mut().for_each(Vec::clear);
-        self.summary = CubeSummary::default();
-    }
-
-    pub fn cells_of(&self, level: Level, periods: &Periods) -> &[Cell] {
-        &self.cells[level.index()][periods.grain().index()]
     }
 }

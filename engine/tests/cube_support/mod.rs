@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use empatia_engine::calendar::{period_start, DateRange, FirstDayOfWeek, Grain};
+use empatia_engine::calendar::{period_start, CivilDate, DateRange, FirstDayOfWeek, Grain};
 use empatia_engine::context::Context;
 use empatia_engine::cube::{
     AssignedCell, Assignment, Basis, Cell, CubeBatch, CubeBuilder, CubeParams, CubeStream,
@@ -284,4 +284,103 @@ pub fn params(first: i32, last: i32, basis: Basis, first_day: u8) -> CubeParams 
 
 pub fn context(threads: usize) -> Context {
     Context::builder().threads(threads).build().unwrap()
+}
+
+pub const ENV: i64 = 1;
+pub const CRS: i64 = 10;
+pub const SPA: i64 = 100;
+pub const SUB: i64 = 1_000;
+pub const LEC: i64 = 10_000;
+pub const ANA: i64 = 7;
+
+pub fn day(month: u8, day: u8) -> i32 {
+    let date = CivilDate {
+        year: 2024,
+        month,
+        day,
+    };
+    i32::try_from(date.to_days()).unwrap()
+}
+
+pub fn lecture() -> Path {
+    Path::new([Some(ENV), Some(CRS), Some(SPA), Some(SUB), Some(LEC)])
+}
+
+pub fn on_space() -> Path {
+    Path::new([Some(ENV), Some(CRS), Some(SPA), None, None])
+}
+
+pub fn did(kind: InteractionKind, day: i32, path: Path, amount: i64) -> Interaction {
+    Interaction {
+        user: ANA,
+        path,
+        day,
+        kind,
+        amount,
+    }
+}
+
+pub fn of(found: &Collected, level: Level, grain: Grain) -> Vec<Cell> {
+    let cells = found
+        .cells
+        .iter()
+        .filter(|(l, g, _)| (*l, *g) == (level, grain));
+    cells.map(|(_, _, cell)| *cell).collect()
+}
+
+/// One student, February and March 2024: a post and 5 clicks at a lecture on 15 Feb, a help request at the space on 16 Feb,
+/// a help reply at the lecture on 1 March.
+pub fn small() -> Facts {
+    Facts {
+        interactions: vec![
+            did(InteractionKind::Post, day(2, 15), lecture(), 1),
+            did(InteractionKind::Access, day(2, 15), lecture(), 5),
+            did(InteractionKind::HelpRequest, day(2, 16), on_space(), 1),
+            did(InteractionKind::HelpRequestReply, day(3, 1), lecture(), 1),
+        ],
+        assignments: vec![],
+        members: vec![(SPA, ANA)],
+    }
+}
+
+pub fn february_to_march(basis: Basis) -> CubeParams {
+    params(day(2, 10), day(3, 31), basis, 0)
+}
+
+/// Three assignments of the lecture: submitted late with grade 0.5 in March, due in February; submitted in range, due
+/// after it, grade 1.0; never submitted, no due day, assigned in February (its grade and lateness must be ignored).
+pub fn assigned() -> Facts {
+    let base = Assignment {
+        user: ANA,
+        path: lecture(),
+        assigned: Some(day(2, 1)),
+        due: None,
+        submitted: None,
+        late: false,
+        grade: None,
+    };
+    let late = Assignment {
+        due: Some(day(2, 20)),
+        submitted: Some(day(3, 5)),
+        late: true,
+        grade: Some(0.5),
+        ..base
+    };
+    let early = Assignment {
+        due: Some(day(6, 1)),
+        submitted: Some(day(3, 5)),
+        grade: Some(1.0),
+        ..base
+    };
+    let open = Assignment {
+        assigned: Some(day(2, 12)),
+        late: true,
+        grade: Some(0.25),
+        ..base
+    };
+    Facts {
+        interactions: vec![],
+        assignments: vec![late, early, open],
+        members: vec![(SPA, ANA)],
+    }
 }
