@@ -6,4 +6,6 @@
 
 pub mod codec;
 pub mod context;
+pub mod data;
 pub mod error;
+pub mod kmeans;
