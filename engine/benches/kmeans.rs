@@ -52,16 +52,32 @@ fn counts(ctx: &Context) -> WeightedRows {
     let values = cells.keys().flatten().map(|c| f64::from(*c)).collect();
     let raw = WeightedRows::new(values, 6, weights).expect("finite rows");
     let raw = raw.distinct(ctx).expect("no limit");
-    let specs: Vec<FeatureSpec> = (0..6).map(|j| FeatureSpec::log1p(format!("f{j}"))).collect();
-    Recipe::fit(&specs, &raw).and_then(|recipe| recipe.transform(&raw)).expect("counts")
+    let specs: Vec<FeatureSpec> = (0..6)
+        .map(|j| FeatureSpec::log1p(format!("f{j}")))
+        .collect();
+    Recipe::fit(&specs, &raw)
+        .and_then(|recipe| recipe.transform(&raw))
+        .expect("counts")
 }
 
 fn context() -> Context {
-    let threads = std::env::var("EMPATIA_THREADS").ok().and_then(|t| t.parse().ok()).unwrap_or(4);
-    Context::builder().threads(threads).build().expect("threads")
+    let threads = std::env::var("EMPATIA_THREADS")
+        .ok()
+        .and_then(|t| t.parse().ok())
+        .unwrap_or(4);
+    Context::builder()
+        .threads(threads)
+        .build()
+        .expect("threads")
 }
 
-fn fit(c: &mut Criterion, name: &str, ctx: &Context, rows: &WeightedRows, params: &KMeansValidParams) {
+fn fit(
+    c: &mut Criterion,
+    name: &str,
+    ctx: &Context,
+    rows: &WeightedRows,
+    params: &KMeansValidParams,
+) {
     let fitted = params.fit_rows(ctx, rows).expect("fit");
     let iterations: Vec<usize> = fitted.model.starts().iter().map(|s| s.iterations).collect();
     println!(
@@ -70,7 +86,9 @@ fn fit(c: &mut Criterion, name: &str, ctx: &Context, rows: &WeightedRows, params
         fitted.model.inertia(),
         fitted.model.spread()
     );
-    c.bench_function(name, |b| b.iter(|| black_box(params.fit_rows(ctx, rows).expect("fit"))));
+    c.bench_function(name, |b| {
+        b.iter(|| black_box(params.fit_rows(ctx, rows).expect("fit")))
+    });
 }
 
 fn benches(c: &mut Criterion) {
@@ -83,8 +101,17 @@ fn benches(c: &mut Criterion) {
     let params = KMeansParams::new(8).n_init(4).check().expect("valid");
     fit(c, "continuous 1M x 8 k=8 n_init=4", &ctx, &rows, &params);
     let first = Array2::from_shape_fn((8, 8), |(i, j)| rows.row(i)[j]);
-    let params = KMeansParams::new(8).init(Init::Precomputed(first)).check().expect("valid");
-    fit(c, "continuous 1M x 8 k=8, first rows as centroids", &ctx, &rows, &params);
+    let params = KMeansParams::new(8)
+        .init(Init::Precomputed(first))
+        .check()
+        .expect("valid");
+    fit(
+        c,
+        "continuous 1M x 8 k=8, first rows as centroids",
+        &ctx,
+        &rows,
+        &params,
+    );
 }
 
 criterion_group! {

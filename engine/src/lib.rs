@@ -9,3 +9,6 @@ pub mod context;
 pub mod data;
 pub mod error;
 pub mod kmeans;
+pub mod metrics;
+mod random;
+pub mod segment;

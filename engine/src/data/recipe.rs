@@ -108,30 +108,21 @@ impl Recipe {
     /// repeated name, [`EngineError::EmptyInput`] when no row has a positive weight, [`EngineError::OutOfDomain`]
     /// for log(1 + x) of x <= -1.
     pub fn fit(specs: &[FeatureSpec], rows: &WeightedRows) -> Result<Self> {
-        check_names(specs.iter().map(|s| s.name.as_str()))?;
-        let p = specs.len();
-        if rows.n_features() != p {
-            return Err(EngineError::Dimension {
-                what: "features",
-                expected: p,
-                found: rows.n_features(),
-            });
-        }
+        Self::check(specs, rows)?;
         let total = rows.total_weight();
         if total <= 0.0 {
             return Err(EngineError::EmptyInput {
                 what: "training set",
             });
         }
-        let mut features = Vec::with_capacity(p);
+        let mut features = Vec::with_capacity(specs.len());
         for (column, spec) in specs.iter().enumerate() {
             let mut values = Vec::with_capacity(rows.n_rows());
-            for (row, (raw, weight)) in rows.iter().enumerate() {
-                check_domain(spec.transform, raw[column], row, column)?;
-                if weight > 0.0 {
-                    values.push((spec.transform.apply(raw[column]), weight));
-                }
-            }
+            values.extend(
+                rows.iter()
+                    .filter(|(_, weight)| *weight > 0.0)
+                    .map(|(raw, weight)| (spec.transform.apply(raw[column]), weight)),
+            );
             let (mean, sd) = mean_and_sd(&values, total);
             features.push(FittedFeature {
                 name: spec.name.clone(),
@@ -141,6 +132,28 @@ impl Recipe {
             });
         }
         Ok(Self { features })
+    }
+
+    /// Whether `specs` could be fitted on `rows`, but for there being rows.
+    ///
+    /// # Errors
+    /// As [`Recipe::fit`], without [`EngineError::EmptyInput`].
+    pub fn check(specs: &[FeatureSpec], rows: &WeightedRows) -> Result<()> {
+        check_names(specs.iter().map(|s| s.name.as_str()))?;
+        if rows.n_features() != specs.len() {
+            let (expected, found) = (specs.len(), rows.n_features());
+            return Err(EngineError::Dimension {
+                what: "features",
+                expected,
+                found,
+            });
+        }
+        for (row, (raw, _)) in rows.iter().enumerate() {
+            for (column, (spec, x)) in specs.iter().zip(raw).enumerate() {
+                check_domain(spec.transform, *x, row, column)?;
+            }
+        }
+        Ok(())
     }
 
     /// The features in the order of the columns.

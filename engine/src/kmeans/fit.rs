@@ -1,6 +1,8 @@
 //! Fitting: canonical rows, starts, the best of them.
 
-use super::blocks::Blocks;
+use rayon::prelude::*;
+
+use super::blocks::{Blocks, LANES};
 use super::init;
 use super::lloyd::{self, Start, Stop};
 use super::model::{KMeansModel, StartReport};
@@ -66,7 +68,7 @@ impl KMeansValidParams {
         };
         let stop = Stop {
             max_iter: self.max_iter(),
-            shift: self.tolerance() * mean_variance(&blocks),
+            shift: self.tolerance() * mean_variance(ctx, &blocks)?,
         };
         let starts = lloyd::run(ctx, &blocks, self.k(), first, &stop)?;
         self.best_of(starts, p)
@@ -117,21 +119,45 @@ impl KMeansValidParams {
 }
 
 /// Mean over the features of their weighted population variance.
-fn mean_variance(blocks: &Blocks) -> f64 {
-    let (p, total) = (blocks.p(), blocks.total_weight());
-    let moment = |centre: &[f64], power: i32| {
-        let mut sums = vec![0.0; p];
-        let mut row = vec![0.0; p];
-        for index in 0..blocks.n() {
-            blocks.copy_row(index, &mut row);
-            let weight = blocks.weights()[index];
-            for ((sum, x), c) in sums.iter_mut().zip(&row).zip(centre) {
-                *sum += weight * (x - c).powi(power);
+fn mean_variance(ctx: &Context, blocks: &Blocks) -> Result<f64> {
+    let mean = moment(ctx, blocks, &vec![0.0; blocks.p()], |x| x)?;
+    Ok(moment(ctx, blocks, &mean, |x| x * x)?.iter().sum::<f64>() / blocks.p() as f64)
+}
+
+/// Weighted mean of `power(x - centre)` per feature, p; chunks in parallel, added up in order.
+fn moment(
+    ctx: &Context,
+    blocks: &Blocks,
+    centre: &[f64],
+    power: fn(f64) -> f64,
+) -> Result<Vec<f64>> {
+    let chunks: Vec<_> = blocks.chunks().collect();
+    let partial = |(values, weights): &(&[f64], &[f64])| {
+        ctx.check()?;
+        let mut sums = vec![0.0; blocks.p()];
+        for (block, weights) in values
+            .chunks_exact(LANES * blocks.p())
+            .zip(weights.chunks_exact(LANES))
+        {
+            for ((sum, c), column) in sums.iter_mut().zip(centre).zip(block.chunks_exact(LANES)) {
+                *sum += column
+                    .iter()
+                    .zip(weights)
+                    .map(|(x, w)| w * power(x - c))
+                    .sum::<f64>();
             }
         }
-        sums.iter_mut().for_each(|sum| *sum /= total);
-        sums
+        Ok(sums)
     };
-    let mean = moment(&vec![0.0; p], 1);
-    moment(&mean, 2).iter().sum::<f64>() / p as f64
+    let partials: Vec<Vec<f64>> =
+        ctx.run(|| chunks.par_iter().map(partial).collect::<Result<_>>())?;
+    let mut sums = vec![0.0; blocks.p()];
+    for partial in partials {
+        sums.iter_mut()
+            .zip(partial)
+            .for_each(|(sum, part)| *sum += part);
+    }
+    let total = blocks.total_weight();
+    sums.iter_mut().for_each(|sum| *sum /= total);
+    Ok(sums)
 }

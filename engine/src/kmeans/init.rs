@@ -11,6 +11,7 @@ use super::blocks::{Blocks, CHUNK};
 use super::kernel::{self, Seed};
 use crate::context::Context;
 use crate::error::{EngineError, Result};
+use crate::random::uniform;
 
 /// One start in the making.
 struct Seeding {
@@ -231,11 +232,6 @@ fn pick(fraction: f64, masses: &[f64]) -> Option<usize> {
         left -= mass;
     }
     last
-}
-
-/// A number in [0, 1) with 53 random bits.
-pub(crate) fn uniform(rng: &mut Xoshiro256PlusPlus) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Seeds of `n` starts; those of fewer starts are a prefix.

@@ -7,6 +7,7 @@
 //! centroids.
 
 mod blocks;
+mod choose_k;
 mod fit;
 mod init;
 mod kernel;
@@ -16,6 +17,7 @@ mod model;
 mod params;
 mod relocate;
 
+pub use choose_k::{choose_k, Candidate, KChoice};
 pub use fit::Fitted;
 pub use model::{KMeansModel, StartReport};
 pub use params::{Init, KMeansParams, KMeansValidParams, MAX_CLUSTERS, MAX_STARTS};

@@ -121,7 +121,9 @@ impl KMeansModel {
     /// Centroids, clusters x p, in the space of the rows.
     pub fn centroids(&self) -> Array2<f64> {
         let p = self.n_features;
-        Array2::from_shape_fn((self.n_clusters(), p), |(cluster, column)| self.centroids[cluster * p + column])
+        Array2::from_shape_fn((self.n_clusters(), p), |(cluster, column)| {
+            self.centroids[cluster * p + column]
+        })
     }
 
     /// Centroids, row-major.
