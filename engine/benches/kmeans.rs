@@ -52,11 +52,9 @@ fn counts(ctx: &Context) -> WeightedRows {
     let values = cells.keys().flatten().map(|c| f64::from(*c)).collect();
     let raw = WeightedRows::new(values, 6, weights).expect("finite rows");
     let raw = raw.distinct(ctx).expect("no limit");
-    let specs: Vec<FeatureSpec> = (0..6)
-        .map(|j| FeatureSpec::log1p(format!("f{j}")))
-        .collect();
-    Recipe::fit(&specs, &raw)
-        .and_then(|recipe| recipe.transform(&raw))
+    let specs: Vec<FeatureSpec> = (0..6).map(|j| FeatureSpec::log1p(format!("f{j}"))).collect();
+    Recipe::fit(ctx, &specs, &raw)
+        .and_then(|recipe| recipe.transform(ctx, &raw))
         .expect("counts")
 }
 
@@ -65,19 +63,10 @@ fn context() -> Context {
         .ok()
         .and_then(|t| t.parse().ok())
         .unwrap_or(4);
-    Context::builder()
-        .threads(threads)
-        .build()
-        .expect("threads")
+    Context::builder().threads(threads).build().expect("threads")
 }
 
-fn fit(
-    c: &mut Criterion,
-    name: &str,
-    ctx: &Context,
-    rows: &WeightedRows,
-    params: &KMeansValidParams,
-) {
+fn fit(c: &mut Criterion, name: &str, ctx: &Context, rows: &WeightedRows, params: &KMeansValidParams) {
     let fitted = params.fit_rows(ctx, rows).expect("fit");
     let iterations: Vec<usize> = fitted.model.starts().iter().map(|s| s.iterations).collect();
     println!(
@@ -86,9 +75,7 @@ fn fit(
         fitted.model.inertia(),
         fitted.model.spread()
     );
-    c.bench_function(name, |b| {
-        b.iter(|| black_box(params.fit_rows(ctx, rows).expect("fit")))
-    });
+    c.bench_function(name, |b| b.iter(|| black_box(params.fit_rows(ctx, rows).expect("fit"))));
 }
 
 fn benches(c: &mut Criterion) {

@@ -81,9 +81,7 @@ pub enum CodecError {
 /// [`CodecError::Payload`] when the value's `Serialize` fails, [`CodecError::TooLarge`] beyond [`MAX_PAYLOAD`].
 pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, CodecError> {
     let mut out = vec![0u8; HEADER];
-    ciborium::into_writer(value, &mut out).map_err(|e| CodecError::Payload {
-        reason: e.to_string(),
-    })?;
+    ciborium::into_writer(value, &mut out).map_err(|e| CodecError::Payload { reason: e.to_string() })?;
     let payload = out.len() - HEADER;
     if payload > MAX_PAYLOAD {
         return Err(CodecError::TooLarge {
@@ -107,12 +105,8 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, CodecError
 pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, CodecError> {
     let payload = open(kind, bytes)?;
     let mut rest = payload;
-    let value =
-        ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH).map_err(|e| {
-            CodecError::Payload {
-                reason: e.to_string(),
-            }
-        })?;
+    let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
+        .map_err(|e| CodecError::Payload { reason: e.to_string() })?;
     if rest.is_empty() {
         Ok(value)
     } else {
@@ -258,13 +252,7 @@ mod tests {
             },
         )
         .unwrap();
-        assert_eq!(
-            decode::<Old>(KIND, &later).unwrap(),
-            Old {
-                a: 2.0,
-                names: vec![]
-            }
-        );
+        assert_eq!(decode::<Old>(KIND, &later).unwrap(), Old { a: 2.0, names: vec![] });
         assert_eq!(kind_of(&bytes).unwrap(), KIND);
     }
 
@@ -292,16 +280,10 @@ mod tests {
         let (_, bytes) = sample();
         for length in 0..bytes.len() {
             let error = decode::<Old>(KIND, &bytes[..length]).unwrap_err();
-            assert!(
-                matches!(error, CodecError::Truncated { .. }),
-                "{length}: {error}"
-            );
+            assert!(matches!(error, CodecError::Truncated { .. }), "{length}: {error}");
         }
         let longer = [bytes.as_slice(), b"x"].concat();
-        assert!(matches!(
-            decode::<Old>(KIND, &longer),
-            Err(CodecError::Trailing { .. })
-        ));
+        assert!(matches!(decode::<Old>(KIND, &longer), Err(CodecError::Trailing { .. })));
     }
 
     #[test]
@@ -312,18 +294,12 @@ mod tests {
             Err(CodecError::Foreign { .. })
         ));
         let other = decode::<Old>(Kind(*b"TREE"), &bytes).unwrap_err();
-        assert_eq!(
-            other.to_string(),
-            "expected a value of kind TREE, found TEST"
-        );
+        assert_eq!(other.to_string(), "expected a value of kind TREE, found TEST");
         let mut later = bytes.clone();
         later[4] = 2;
         assert!(matches!(
             decode::<Old>(KIND, &later),
-            Err(CodecError::Version {
-                supported: 1,
-                found: 2
-            })
+            Err(CodecError::Version { supported: 1, found: 2 })
         ));
     }
 

@@ -144,8 +144,12 @@ impl SegmentModel {
         }
         Recipe::check(features, rows)?; // on the rows as given, so that an error names the caller's row
         let distinct = rows.distinct(ctx)?;
-        let recipe = Recipe::fit(features, &distinct)?;
-        let kmeans = params.fit_distinct(ctx, &recipe.transform(&distinct)?.distinct(ctx)?)?;
+        let cells = distinct.n_rows().saturating_mul(features.len() + 1);
+        let _copies = ctx.reserve_for::<f64>(cells.saturating_mul(3))?;
+        let recipe = Recipe::fit(ctx, features, &distinct)?;
+        // Again: rounding may have made rows equal.
+        let standardised = recipe.transform(ctx, &distinct)?.distinct(ctx)?;
+        let kmeans = params.fit_distinct(ctx, &standardised)?;
         let segments = rank(&recipe, &kmeans, score_weights)?;
         let training = TrainingFacts {
             seed: params.seed(),
@@ -190,9 +194,7 @@ impl SegmentModel {
             tasks.enumerate().try_for_each(|(task, (ranks, values))| {
                 ctx.check()?;
                 let mut standardised = vec![0.0; p];
-                for (offset, (rank, raw)) in
-                    ranks.iter_mut().zip(values.chunks_exact(p)).enumerate()
-                {
+                for (offset, (rank, raw)) in ranks.iter_mut().zip(values.chunks_exact(p)).enumerate() {
                     *rank = self.assign_with(raw, &mut standardised, task * TASK_ROWS + offset)?;
                 }
                 Ok::<(), EngineError>(())
@@ -270,11 +272,7 @@ fn rank(recipe: &Recipe, kmeans: &KMeansModel, score_weights: &[f64]) -> Result<
         .zip(kmeans.cluster_weights())
     {
         let centroid = recipe.inverse(centroid)?;
-        let score = centroid
-            .iter()
-            .zip(score_weights)
-            .map(|(c, w)| c * w)
-            .sum::<f64>();
+        let score = centroid.iter().zip(score_weights).map(|(c, w)| c * w).sum::<f64>();
         segments.push(Segment {
             rank: 0,
             centroid,
@@ -285,11 +283,7 @@ fn rank(recipe: &Recipe, kmeans: &KMeansModel, score_weights: &[f64]) -> Result<
     let mut order: Vec<usize> = (0..segments.len()).collect();
     order.sort_by(|a, b| {
         let (a, b) = (&segments[*a], &segments[*b]);
-        let by_centroid = a
-            .centroid
-            .iter()
-            .zip(&b.centroid)
-            .map(|(x, y)| y.total_cmp(x));
+        let by_centroid = a.centroid.iter().zip(&b.centroid).map(|(x, y)| y.total_cmp(x));
         by_centroid.fold(b.score.total_cmp(&a.score), std::cmp::Ordering::then)
     });
     for (rank, cluster) in (1..).zip(order) {
@@ -302,10 +296,6 @@ fn same(what: &'static str, expected: usize, found: usize) -> Result<()> {
     if expected == found {
         Ok(())
     } else {
-        Err(EngineError::Dimension {
-            what,
-            expected,
-            found,
-        })
+        Err(EngineError::Dimension { what, expected, found })
     }
 }

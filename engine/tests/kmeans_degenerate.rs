@@ -31,25 +31,15 @@ fn fit(rows: &WeightedRows, params: KMeansParams) -> Fitted {
         "{model:?}"
     );
     assert!(model.inertia().is_finite() && model.inertia() >= 0.0);
-    assert_eq!(
-        model.cluster_weights().iter().sum::<f64>(),
-        rows.total_weight()
-    );
+    assert_eq!(model.cluster_weights().iter().sum::<f64>(), rows.total_weight());
     fitted
 }
 
 #[test]
 fn one_cluster_is_the_weighted_mean() {
-    let model = fit(
-        &rows(&[0.0, 1.0, 4.0, 3.0], 2, &[3.0, 1.0]),
-        KMeansParams::new(1),
-    )
-    .model;
+    let model = fit(&rows(&[0.0, 1.0, 4.0, 3.0], 2, &[3.0, 1.0]), KMeansParams::new(1)).model;
     assert_eq!(model.centroid_values(), [1.0, 1.5]);
-    assert_eq!(
-        (model.inertia(), model.is_reduced()),
-        (3.0 * 1.25 + 9.0 + 2.25, false)
-    );
+    assert_eq!((model.inertia(), model.is_reduced()), (3.0 * 1.25 + 9.0 + 2.25, false));
 }
 
 #[test]
@@ -62,11 +52,7 @@ fn fewer_distinct_rows_than_clusters_gives_one_cluster_each_and_says_so() {
     assert_eq!(fitted.model.cluster_weights(), [6.0, 4.0]);
     assert_eq!(fitted.labels, [1, 0, 1, 0, 1]);
     assert_eq!(
-        (
-            fitted.model.is_reduced(),
-            fitted.model.inertia(),
-            fitted.model.spread()
-        ),
+        (fitted.model.is_reduced(), fitted.model.inertia(), fitted.model.spread()),
         (true, 0.0, 0.0)
     );
 }
@@ -91,39 +77,19 @@ fn single_row() {
 
 #[test]
 fn constant_features_do_not_disturb_the_others() {
-    let with: Vec<f64> = (0..40)
-        .flat_map(|i| [0.0, f64::from(i * i % 17), 8.0])
-        .collect();
+    let with: Vec<f64> = (0..40).flat_map(|i| [0.0, f64::from(i * i % 17), 8.0]).collect();
     let without: Vec<f64> = (0..40).map(|i| f64::from(i * i % 17)).collect();
-    let a = fit(
-        &WeightedRows::unweighted(with, 3).unwrap(),
-        KMeansParams::new(3),
-    )
-    .model;
-    let b = fit(
-        &WeightedRows::unweighted(without, 1).unwrap(),
-        KMeansParams::new(3),
-    )
-    .model;
-    assert_eq!(
-        (a.inertia(), a.cluster_weights()),
-        (b.inertia(), b.cluster_weights())
-    );
+    let a = fit(&WeightedRows::unweighted(with, 3).unwrap(), KMeansParams::new(3)).model;
+    let b = fit(&WeightedRows::unweighted(without, 1).unwrap(), KMeansParams::new(3)).model;
+    assert_eq!((a.inertia(), a.cluster_weights()), (b.inertia(), b.cluster_weights()));
 }
 
 #[test]
 fn zero_weight_rows_get_a_label_and_move_nothing() {
-    let values: Vec<f64> = (0..50)
-        .map(|i| f64::from(i % 10) + f64::from(i) * 0.01)
-        .collect();
+    let values: Vec<f64> = (0..50).map(|i| f64::from(i % 10) + f64::from(i) * 0.01).collect();
     let weights: Vec<f64> = (0..50).map(|i| f64::from(i % 3)).collect();
     let with = rows(&values, 1, &weights);
-    let kept: Vec<(f64, f64)> = values
-        .iter()
-        .copied()
-        .zip(weights)
-        .filter(|r| r.1 > 0.0)
-        .collect();
+    let kept: Vec<(f64, f64)> = values.iter().copied().zip(weights).filter(|r| r.1 > 0.0).collect();
     let (x, w): (Vec<f64>, Vec<f64>) = kept.into_iter().unzip();
     let (a, b) = (
         fit(&with, KMeansParams::new(4)),
@@ -137,11 +103,7 @@ fn zero_weight_rows_get_a_label_and_move_nothing() {
 fn an_empty_cluster_gets_the_farthest_row() {
     // The third centroid is nearest to nothing. The farthest row is the 30; the heavy 0 is near.
     let init = Init::Precomputed(array![[0.0], [10.0], [1000.0]]);
-    let data = rows(
-        &[0.0, 1.0, 10.0, 11.0, 30.0],
-        1,
-        &[50.0, 1.0, 5.0, 5.0, 1.0],
-    );
+    let data = rows(&[0.0, 1.0, 10.0, 11.0, 30.0], 1, &[50.0, 1.0, 5.0, 5.0, 1.0]);
     let model = fit(&data, KMeansParams::new(3).init(init).tolerance(0.0)).model;
     assert_eq!(model.cluster_weights(), [51.0, 10.0, 1.0]);
     assert_eq!(model.centroid_values()[2], 30.0);
@@ -155,10 +117,7 @@ fn equal_initial_centroids_still_end_in_k_clusters() {
         KMeansParams::new(3).init(init),
     )
     .model;
-    assert!(
-        model.cluster_weights().iter().all(|w| *w > 0.0),
-        "{model:?}"
-    );
+    assert!(model.cluster_weights().iter().all(|w| *w > 0.0), "{model:?}");
 }
 
 #[test]
@@ -174,11 +133,7 @@ fn distances_that_underflow_to_zero_do_not_hang_or_break() {
 
 #[test]
 fn the_largest_values_and_weights_do_not_overflow() {
-    let data = rows(
-        &[-1e100, 1e100, 9e99, 0.0, 1.0],
-        1,
-        &[1e99, 1.0, 5e98, 1e99, 1.0],
-    );
+    let data = rows(&[-1e100, 1e100, 9e99, 0.0, 1.0], 1, &[1e99, 1.0, 5e98, 1e99, 1.0]);
     fit(&data, KMeansParams::new(2));
 }
 
@@ -248,11 +203,7 @@ fn memory_beyond_the_budget_is_refused_and_everything_is_given_back() {
             .unwrap();
         match params.fit_rows(&ctx, &wide()) {
             Ok(_) => {}
-            Err(EngineError::Memory {
-                needed,
-                in_use,
-                budget,
-            }) => {
+            Err(EngineError::Memory { needed, in_use, budget }) => {
                 assert!(budget == megabytes << 20 && needed + in_use > budget);
                 refused += 1;
             }
@@ -268,11 +219,7 @@ fn a_raised_cancel_flag_ends_a_running_fit_within_a_tenth_of_a_second() {
     let data = wide();
     let ctx = Context::builder().threads(2).build().unwrap();
     let flag = Arc::clone(ctx.cancel_flag());
-    let params = KMeansParams::new(50)
-        .n_init(50)
-        .tolerance(0.0)
-        .check()
-        .unwrap();
+    let params = KMeansParams::new(50).n_init(50).tolerance(0.0).check().unwrap();
     let (outcome, late) = std::thread::scope(|scope| {
         let work = scope.spawn(|| (params.fit_rows(&ctx, &data), std::time::Instant::now()));
         std::thread::sleep(std::time::Duration::from_millis(300));
@@ -288,10 +235,7 @@ fn a_raised_cancel_flag_ends_a_running_fit_within_a_tenth_of_a_second() {
 #[test]
 fn progress_ends_with_all_starts_done() {
     let sink = Arc::new(Progress::default());
-    let ctx = Context::builder()
-        .progress(Arc::clone(&sink))
-        .build()
-        .unwrap();
+    let ctx = Context::builder().progress(Arc::clone(&sink)).build().unwrap();
     let data = rows(&[0.0, 1.0, 5.0, 9.0], 1, &[1.0, 2.0, 1.0, 1.0]);
     KMeansParams::new(2)
         .n_init(6)
@@ -309,14 +253,7 @@ fn choose_k_finds_three_blobs_and_its_indices_agree() {
         .collect();
     let data = WeightedRows::unweighted(values, 1).unwrap();
     let ctx = Context::builder().build().unwrap();
-    let choice = choose_k(
-        &ctx,
-        &data,
-        1..=6,
-        KMeansParams::new,
-        &SilhouetteParams::default(),
-    )
-    .unwrap();
+    let choice = choose_k(&ctx, &data, 1..=6, KMeansParams::new, &SilhouetteParams::default()).unwrap();
     assert_eq!(
         choice.candidates.iter().map(|c| c.k).collect::<Vec<_>>(),
         [1, 2, 3, 4, 5, 6]
@@ -324,10 +261,7 @@ fn choose_k_finds_three_blobs_and_its_indices_agree() {
     assert_eq!((choice.recommended, choice.elbow), (3, Some(3)));
     assert_eq!(choice.by_davies_bouldin, Some(3));
     assert!(choice.candidates[0].silhouette.is_none());
-    assert!(choice
-        .candidates
-        .windows(2)
-        .all(|w| w[1].inertia < w[0].inertia));
+    assert!(choice.candidates.windows(2).all(|w| w[1].inertia < w[0].inertia));
 }
 
 #[test]
@@ -336,15 +270,9 @@ fn choose_k_stops_at_the_number_of_distinct_rows() {
     let data = rows(&[0.0, 1.0, 9.0], 1, &[5.0, 5.0, 5.0]);
     let settings = SilhouetteParams::default();
     let choice = choose_k(&ctx, &data, 2..=10, KMeansParams::new, &settings).unwrap();
-    assert_eq!(
-        choice.candidates.iter().map(|c| c.k).collect::<Vec<_>>(),
-        [2, 3]
-    );
+    assert_eq!(choice.candidates.iter().map(|c| c.k).collect::<Vec<_>>(), [2, 3]);
     let choice = choose_k(&ctx, &data, 5..=10, KMeansParams::new, &settings).unwrap();
-    assert_eq!(
-        (choice.candidates[0].k, choice.candidates[0].n_clusters),
-        (5, 3)
-    );
+    assert_eq!((choice.candidates[0].k, choice.candidates[0].n_clusters), (5, 3));
     #[allow(clippy::reversed_empty_ranges)]
     let empty = choose_k(&ctx, &data, 3..=2, KMeansParams::new, &settings);
     assert!(matches!(empty, Err(EngineError::InvalidParameter { .. })));

@@ -34,9 +34,7 @@ fn textbook(rows: &[Vec<f64>], mut centroids: Vec<Vec<f64>>) -> Option<(Vec<Vec<
     let mut labels = vec![usize::MAX; rows.len()];
     loop {
         let nearest = |row: &Vec<f64>| {
-            (0..centroids.len()).min_by(|a, b| {
-                distance(row, &centroids[*a]).total_cmp(&distance(row, &centroids[*b]))
-            })
+            (0..centroids.len()).min_by(|a, b| distance(row, &centroids[*a]).total_cmp(&distance(row, &centroids[*b])))
         };
         let found: Vec<usize> = rows.iter().map(|row| nearest(row).unwrap()).collect();
         if found == labels {
@@ -71,10 +69,7 @@ fn weighted_rows() -> impl Strategy<Value = WeightedRows> {
         let values = prop::collection::vec(-1_000_000i32..1_000_000, n * p);
         let weights = prop::collection::vec(1u8..7, n);
         (values, weights).prop_map(move |(values, weights)| {
-            let values = values
-                .into_iter()
-                .map(|v| f64::from(v) * 1.234_567e-5)
-                .collect();
+            let values = values.into_iter().map(|v| f64::from(v) * 1.234_567e-5).collect();
             WeightedRows::new(values, p, weights.into_iter().map(f64::from).collect()).unwrap()
         })
     })
@@ -170,11 +165,7 @@ fn thread_count_does_not_matter_to_the_last_bit_over_many_chunks() {
     let params = KMeansParams::new(6).n_init(2).seed(99);
     let one = fit(&context(1), &rows, params.clone());
     for threads in [2, 3, 7] {
-        assert_eq!(
-            one,
-            fit(&context(threads), &rows, params.clone()),
-            "{threads} threads"
-        );
+        assert_eq!(one, fit(&context(threads), &rows, params.clone()), "{threads} threads");
     }
     assert!(one.model.starts().iter().all(|s| s.converged));
 }
@@ -189,9 +180,7 @@ fn seeds_matter_and_more_starts_never_do_worse() {
     assert!(more.inertia() <= few.inertia());
     assert_ne!(
         few.starts(),
-        fit(&ctx, &rows, KMeansParams::new(7).n_init(3).seed(6))
-            .model
-            .starts()
+        fit(&ctx, &rows, KMeansParams::new(7).n_init(3).seed(6)).model.starts()
     );
     assert!(more.starts().iter().all(|s| s.inertia >= more.inertia()));
     assert!(more.spread() > 0.0);
@@ -200,12 +189,7 @@ fn seeds_matter_and_more_starts_never_do_worse() {
 #[test]
 fn linfa_clustering_finds_nothing_better_from_our_centroids() {
     let rows = noise(1_500, 3);
-    let model = fit(
-        &context(2),
-        &rows,
-        KMeansParams::new(5).tolerance(0.0).seed(1),
-    )
-    .model;
+    let model = fit(&context(2), &rows, KMeansParams::new(5).tolerance(0.0).seed(1)).model;
     let dense = repeated(&rows);
     let records = Array2::from_shape_vec((dense.len(), 3), dense.concat()).unwrap();
     let dataset = DatasetBase::from(records.clone());
@@ -228,8 +212,7 @@ fn linfa_clustering_finds_nothing_better_from_our_centroids() {
         })
         .sum();
     approx::assert_relative_eq!(model.inertia(), inertia, max_relative = 1e-9);
-    let (ours, linfas): (Array1<usize>, Array1<usize>) =
-        (model.predict(&records), theirs.predict(&records));
+    let (ours, linfas): (Array1<usize>, Array1<usize>) = (model.predict(&records), theirs.predict(&records));
     assert_eq!(ours, linfas);
 }
 
@@ -244,19 +227,13 @@ fn linfa_traits_fit_and_predict_as_the_methods_do() {
     let fitted = fit(&context(1), &rows, params);
     assert_eq!(model, fitted.model);
     let labels: Array1<usize> = model.predict(&records);
-    assert!(labels
-        .iter()
-        .zip(&fitted.labels)
-        .all(|(a, b)| *a == *b as usize));
+    assert!(labels.iter().zip(&fitted.labels).all(|(a, b)| *a == *b as usize));
 }
 
 #[test]
 fn bulk_prediction_equals_prediction_row_by_row() {
     let rows = noise(5_003, 3);
     let Fitted { model, labels } = fit(&context(3), &rows, KMeansParams::new(9).n_init(1));
-    let single: Vec<u32> = rows
-        .iter()
-        .map(|(row, _)| model.predict_row(row).unwrap())
-        .collect();
+    let single: Vec<u32> = rows.iter().map(|(row, _)| model.predict_row(row).unwrap()).collect();
     assert_eq!(labels, single);
 }

@@ -80,7 +80,7 @@ fn inertia_and_indices_equal_scikit_learns() {
     for case in fixture().plain {
         let rows = WeightedRows::new(case.rows, case.n_features, case.weights).unwrap();
         let params = KMeansParams::new(case.k)
-            .n_init(20)
+            .n_init(200) // scikit-learn's best of 20 is one of 13 local optima
             .tolerance(0.0)
             .seed(1)
             .check()
@@ -95,9 +95,7 @@ fn inertia_and_indices_equal_scikit_learns() {
 fn indices_of_bad_clusters_equal_scikit_learns() {
     for case in fixture().plain {
         let rows = WeightedRows::new(case.rows, case.n_features, case.weights).unwrap();
-        let labels: Vec<u32> = (0..rows.n_rows())
-            .map(|row| (row % case.k) as u32)
-            .collect();
+        let labels: Vec<u32> = (0..rows.n_rows()).map(|row| (row % case.k) as u32).collect();
         check_indices(&rows, &labels, &case.indices_of_row_number_modulo_k);
     }
 }
@@ -108,10 +106,7 @@ fn segments_scores_ranks_and_sizes_equal_those_of_the_scikit_learn_pipeline() {
     for case in fixture().segments {
         let features = default_features();
         assert!(features.iter().map(|f| &f.name).eq(&case.features));
-        let score_weights: Vec<f64> = features
-            .iter()
-            .map(|f| default_score_weight(&f.name))
-            .collect();
+        let score_weights: Vec<f64> = features.iter().map(|f| default_score_weight(&f.name)).collect();
         let rows = WeightedRows::new(case.rows.clone(), 6, case.weights).unwrap();
         let params = KMeansParams::new(case.k)
             .n_init(20)
@@ -120,21 +115,16 @@ fn segments_scores_ranks_and_sizes_equal_those_of_the_scikit_learn_pipeline() {
             .check()
             .unwrap();
         let model = SegmentModel::fit(&ctx, &features, &score_weights, &params, &rows).unwrap();
-        for (feature, (mean, sd)) in model
-            .recipe()
-            .features()
-            .iter()
-            .zip(case.mean.iter().zip(&case.sd))
-        {
+        for (feature, (mean, sd)) in model.recipe().features().iter().zip(case.mean.iter().zip(&case.sd)) {
             close(feature.mean, *mean);
             close(feature.sd, *sd);
         }
         close(model.kmeans().inertia(), case.inertia);
-        for (segment, (score, (centroid, size))) in model.ranked().iter().zip(
-            case.scores
-                .iter()
-                .zip(case.centroids.iter().zip(&case.sizes)),
-        ) {
+        for (segment, (score, (centroid, size))) in model
+            .ranked()
+            .iter()
+            .zip(case.scores.iter().zip(case.centroids.iter().zip(&case.sizes)))
+        {
             close(segment.score, *score);
             assert_eq!(segment.weight, *size);
             segment
@@ -145,7 +135,7 @@ fn segments_scores_ranks_and_sizes_equal_those_of_the_scikit_learn_pipeline() {
         }
         let ranks = model.assign_rows(&ctx, &case.rows).unwrap();
         assert_eq!(ranks, case.ranks);
-        let standardised = model.recipe().transform(&rows).unwrap();
+        let standardised = model.recipe().transform(&ctx, &rows).unwrap();
         check_indices(
             &standardised,
             &ranks.iter().map(|rank| rank - 1).collect::<Vec<_>>(),

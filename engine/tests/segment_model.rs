@@ -21,10 +21,7 @@ fn students() -> WeightedRows {
 }
 
 fn features() -> Vec<FeatureSpec> {
-    vec![
-        FeatureSpec::log1p("posts"),
-        FeatureSpec::log1p("submitted_exercises"),
-    ]
+    vec![FeatureSpec::log1p("posts"), FeatureSpec::log1p("submitted_exercises")]
 }
 
 fn model(score_weights: &[f64]) -> SegmentModel {
@@ -55,19 +52,14 @@ fn best_students_are_rank_one_and_idle_ones_last() {
     let posts = (31.0f64 * 31.0 * 32.0).cbrt() - 1.0;
     let submitted = (10.0f64 * 10.0 * 11.0).cbrt() - 1.0;
     approx::assert_relative_eq!(ranked[0].centroid[0], posts, max_relative = 1e-12);
-    approx::assert_relative_eq!(
-        ranked[0].score,
-        posts + 1.5 * submitted,
-        max_relative = 1e-12
-    );
+    approx::assert_relative_eq!(ranked[0].score, posts + 1.5 * submitted, max_relative = 1e-12);
 }
 
 #[test]
 fn equal_scores_are_ranked_by_centroid_whatever_the_seed() {
     for seed in 0..10 {
         let params = KMeansParams::new(4).seed(seed).check().unwrap();
-        let model =
-            SegmentModel::fit(&context(), &features(), &[0.0, 0.0], &params, &students()).unwrap();
+        let model = SegmentModel::fit(&context(), &features(), &[0.0, 0.0], &params, &students()).unwrap();
         assert_eq!(model.assign(&[30.0, 9.0]).unwrap(), 1);
         assert!(model
             .ranked()
@@ -89,13 +81,7 @@ fn bulk_ranks_equal_single_ranks_and_errors_name_the_row() {
     bad[2 * 15_000 + 1] = f64::NAN;
     let error = model.assign_rows(&context(), &bad).unwrap_err();
     assert!(
-        matches!(
-            error,
-            EngineError::NonFinite {
-                row: 15_000,
-                column: 1
-            }
-        ),
+        matches!(error, EngineError::NonFinite { row: 15_000, column: 1 }),
         "{error}"
     );
     assert!(matches!(
@@ -120,17 +106,9 @@ fn bulk_ranks_equal_single_ranks_and_errors_name_the_row() {
 fn fit_errors_name_the_row_as_given() {
     let rows = WeightedRows::unweighted(vec![9.0, 9.0, 3.0, 3.0, 5.0, -1.0], 2).unwrap();
     let params = KMeansParams::new(2).check().unwrap();
-    let error =
-        SegmentModel::fit(&context(), &features(), &[1.0, 1.0], &params, &rows).unwrap_err();
+    let error = SegmentModel::fit(&context(), &features(), &[1.0, 1.0], &params, &rows).unwrap_err();
     assert!(
-        matches!(
-            error,
-            EngineError::OutOfDomain {
-                row: 2,
-                column: 1,
-                ..
-            }
-        ),
+        matches!(error, EngineError::OutOfDomain { row: 2, column: 1, .. }),
         "{error}"
     );
     let error = SegmentModel::fit(&context(), &features(), &[1.0], &params, &rows).unwrap_err();

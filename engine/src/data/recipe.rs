@@ -3,11 +3,18 @@
 //! Per feature: log(1 + x) or nothing, then standardisation to weighted mean 0 and weighted population standard
 //! deviation 1. A constant feature standardises to 0.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::weighted_rows::check_value;
 use super::WeightedRows;
+use crate::context::Context;
 use crate::error::{EngineError, Result};
+
+/// Rows between two looks at the cancel flag.
+const CHECK_ROWS: usize = 65_536;
+/// Rows per parallel task.
+const TASK_ROWS: usize = 8_192;
 
 /// What happens to a feature before it is standardised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,31 +113,34 @@ impl Recipe {
     /// # Errors
     /// [`EngineError::Dimension`] when `specs` and `rows` differ in p, [`EngineError::InvalidParameter`] for a
     /// repeated name, [`EngineError::EmptyInput`] when no row has a positive weight, [`EngineError::OutOfDomain`]
-    /// for log(1 + x) of x <= -1.
-    pub fn fit(specs: &[FeatureSpec], rows: &WeightedRows) -> Result<Self> {
+    /// for log(1 + x) of x <= -1, [`EngineError::Memory`], [`EngineError::Cancelled`].
+    pub fn fit(ctx: &Context, specs: &[FeatureSpec], rows: &WeightedRows) -> Result<Self> {
         Self::check(specs, rows)?;
         let total = rows.total_weight();
         if total <= 0.0 {
-            return Err(EngineError::EmptyInput {
-                what: "training set",
-            });
+            return Err(EngineError::EmptyInput { what: "training set" });
         }
-        let mut features = Vec::with_capacity(specs.len());
-        for (column, spec) in specs.iter().enumerate() {
+        let columns_at_once = ctx.threads().min(specs.len());
+        let _memory = ctx.reserve_for::<(f64, f64)>(rows.n_rows().saturating_mul(columns_at_once))?;
+        let fit_column = |(column, spec): (usize, &FeatureSpec)| {
             let mut values = Vec::with_capacity(rows.n_rows());
-            values.extend(
-                rows.iter()
-                    .filter(|(_, weight)| *weight > 0.0)
-                    .map(|(raw, weight)| (spec.transform.apply(raw[column]), weight)),
-            );
+            for (row, (raw, weight)) in rows.iter().enumerate() {
+                if row % CHECK_ROWS == 0 {
+                    ctx.check()?;
+                }
+                if weight > 0.0 {
+                    values.push((spec.transform.apply(raw[column]), weight));
+                }
+            }
             let (mean, sd) = mean_and_sd(&values, total);
-            features.push(FittedFeature {
+            Ok(FittedFeature {
                 name: spec.name.clone(),
                 transform: spec.transform,
                 mean,
                 sd,
-            });
-        }
+            })
+        };
+        let features = ctx.run(|| specs.par_iter().enumerate().map(fit_column).collect::<Result<_>>())?;
         Ok(Self { features })
     }
 
@@ -190,24 +200,26 @@ impl Recipe {
         Ok(())
     }
 
-    /// Transforms and standardises `rows` (n x p), keeping their weights.
+    /// Transforms and standardises `rows` (n x p), keeping their weights. The result is not reserved for.
     ///
     /// # Errors
-    /// As [`Recipe::transform_row`].
-    pub fn transform(&self, rows: &WeightedRows) -> Result<WeightedRows> {
+    /// As [`Recipe::transform_row`], and [`EngineError::Cancelled`].
+    pub fn transform(&self, ctx: &Context, rows: &WeightedRows) -> Result<WeightedRows> {
+        let p = rows.n_features();
         let mut values = vec![0.0; rows.values().len()];
-        for (row, (out, (raw, _))) in values
-            .chunks_exact_mut(rows.n_features())
-            .zip(rows.iter())
-            .enumerate()
-        {
-            self.transform_row(raw, out, row)?;
-        }
-        Ok(WeightedRows::from_checked(
-            values,
-            rows.n_features(),
-            rows.weights().to_vec(),
-        ))
+        let tasks = values
+            .par_chunks_mut(TASK_ROWS * p)
+            .zip(rows.values().par_chunks(TASK_ROWS * p));
+        ctx.run(|| {
+            tasks.enumerate().try_for_each(|(task, (out, raw))| {
+                ctx.check()?;
+                for (offset, (out, raw)) in out.chunks_exact_mut(p).zip(raw.chunks_exact(p)).enumerate() {
+                    self.transform_row(raw, out, task * TASK_ROWS + offset)?;
+                }
+                Ok::<(), EngineError>(())
+            })
+        })?;
+        Ok(WeightedRows::from_checked(values, p, rows.weights().to_vec()))
     }
 
     /// Takes a standardised row (p) back to the original scale.
@@ -251,11 +263,7 @@ fn mean_and_sd(values: &[(f64, f64)], total: f64) -> (f64, f64) {
     }
     let rough = values.iter().map(|(x, w)| w * x).sum::<f64>() / total;
     let mean = rough + values.iter().map(|(x, w)| w * (x - rough)).sum::<f64>() / total;
-    let variance = values
-        .iter()
-        .map(|(x, w)| w * (x - mean) * (x - mean))
-        .sum::<f64>()
-        / total;
+    let variance = values.iter().map(|(x, w)| w * (x - mean) * (x - mean)).sum::<f64>() / total;
     (mean, variance.sqrt())
 }
 
@@ -292,6 +300,10 @@ fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
 mod tests {
     use super::*;
 
+    fn ctx() -> Context {
+        Context::builder().threads(2).build().unwrap()
+    }
+
     fn specs() -> Vec<FeatureSpec> {
         vec![
             FeatureSpec::log1p("posts"),
@@ -304,17 +316,13 @@ mod tests {
     fn weighted_moments_equal_those_of_the_repeated_rows() {
         // posts 0 x3, 1 x1: log1p mean ln2/4; population variance (ln2)^2 * 3/16
         let rows = WeightedRows::new(vec![0., 4., 7., 1., 8., 7.], 3, vec![3., 1.]).unwrap();
-        let recipe = Recipe::fit(&specs(), &rows).unwrap();
+        let recipe = Recipe::fit(&ctx(), &specs(), &rows).unwrap();
         let ln2 = std::f64::consts::LN_2;
         approx::assert_relative_eq!(recipe.features()[0].mean, ln2 / 4.0, max_relative = 1e-14);
-        approx::assert_relative_eq!(
-            recipe.features()[0].sd,
-            ln2 * 3f64.sqrt() / 4.0,
-            max_relative = 1e-14
-        );
+        approx::assert_relative_eq!(recipe.features()[0].sd, ln2 * 3f64.sqrt() / 4.0, max_relative = 1e-14);
         approx::assert_relative_eq!(recipe.features()[1].mean, 5.0, max_relative = 1e-14);
         assert_eq!(recipe.features()[2].sd, 0.0);
-        let out = recipe.transform(&rows).unwrap();
+        let out = recipe.transform(&ctx(), &rows).unwrap();
         approx::assert_relative_eq!(out.row(1)[0], 3f64.sqrt(), max_relative = 1e-14);
         assert_eq!(out.row(1)[2], 0.0);
     }
@@ -322,7 +330,7 @@ mod tests {
     #[test]
     fn constant_feature_standardises_to_zero_also_for_other_values() {
         let rows = WeightedRows::new(vec![0., 4., 7., 1., 8., 7.], 3, vec![3., 1.]).unwrap();
-        let recipe = Recipe::fit(&specs(), &rows).unwrap();
+        let recipe = Recipe::fit(&ctx(), &specs(), &rows).unwrap();
         let mut out = [9.0; 3];
         recipe.transform_row(&[0.0, 4.0, 1e6], &mut out, 0).unwrap();
         assert_eq!(out[2], 0.0);
@@ -331,24 +339,19 @@ mod tests {
 
     #[test]
     fn constant_that_rounding_would_give_a_variance_is_constant() {
-        let rows =
-            WeightedRows::new(vec![0.1; 7], 1, vec![1.0, 3.0, 1e9, 0.7, 0.1, 5.0, 1.0]).unwrap();
-        let recipe = Recipe::fit(&[FeatureSpec::identity("x")], &rows).unwrap();
-        assert_eq!(
-            (recipe.features()[0].mean, recipe.features()[0].sd),
-            (0.1, 0.0)
-        );
+        let rows = WeightedRows::new(vec![0.1; 7], 1, vec![1.0, 3.0, 1e9, 0.7, 0.1, 5.0, 1.0]).unwrap();
+        let recipe = Recipe::fit(&ctx(), &[FeatureSpec::identity("x")], &rows).unwrap();
+        assert_eq!((recipe.features()[0].mean, recipe.features()[0].sd), (0.1, 0.0));
     }
 
     #[test]
     fn inverse_undoes_transform() {
-        let rows =
-            WeightedRows::unweighted(vec![0., 4., 7., 250., 8., 7., 3., 2.5, 7.], 3).unwrap();
-        let recipe = Recipe::fit(&specs(), &rows).unwrap();
+        let rows = WeightedRows::unweighted(vec![0., 4., 7., 250., 8., 7., 3., 2.5, 7.], 3).unwrap();
+        let recipe = Recipe::fit(&ctx(), &specs(), &rows).unwrap();
         for (raw, (z, _)) in rows
             .iter()
             .map(|r| r.0)
-            .zip(recipe.transform(&rows).unwrap().iter())
+            .zip(recipe.transform(&ctx(), &rows).unwrap().iter())
         {
             for (x, back) in raw.iter().zip(recipe.inverse(z).unwrap()) {
                 approx::assert_relative_eq!(*x, back, max_relative = 1e-12, epsilon = 1e-12);
@@ -359,16 +362,9 @@ mod tests {
     #[test]
     fn logarithm_outside_its_domain_names_the_place() {
         let rows = WeightedRows::unweighted(vec![0., 1., 1., -1., 1., 1.], 3).unwrap();
-        let error = Recipe::fit(&specs(), &rows).unwrap_err();
+        let error = Recipe::fit(&ctx(), &specs(), &rows).unwrap_err();
         assert!(
-            matches!(
-                error,
-                EngineError::OutOfDomain {
-                    row: 1,
-                    column: 0,
-                    ..
-                }
-            ),
+            matches!(error, EngineError::OutOfDomain { row: 1, column: 0, .. }),
             "{error}"
         );
     }
@@ -378,15 +374,15 @@ mod tests {
         let rows = WeightedRows::unweighted(vec![0., 1.], 2).unwrap();
         let twice = [FeatureSpec::log1p("a"), FeatureSpec::identity("a")];
         assert!(matches!(
-            Recipe::fit(&twice, &rows),
+            Recipe::fit(&ctx(), &twice, &rows),
             Err(EngineError::InvalidParameter { .. })
         ));
         assert!(matches!(
-            Recipe::fit(&specs(), &rows),
+            Recipe::fit(&ctx(), &specs(), &rows),
             Err(EngineError::Dimension { .. })
         ));
         assert!(matches!(
-            Recipe::fit(&[], &rows),
+            Recipe::fit(&ctx(), &[], &rows),
             Err(EngineError::InvalidParameter { .. })
         ));
     }
@@ -397,12 +393,12 @@ mod tests {
         let without = WeightedRows::new(vec![1., 2.], 1, vec![1., 1.]).unwrap();
         let spec = [FeatureSpec::log1p("x")];
         assert_eq!(
-            Recipe::fit(&spec, &with).unwrap(),
-            Recipe::fit(&spec, &without).unwrap()
+            Recipe::fit(&ctx(), &spec, &with).unwrap(),
+            Recipe::fit(&ctx(), &spec, &without).unwrap()
         );
         let nothing = WeightedRows::new(vec![1.], 1, vec![0.]).unwrap();
         assert!(matches!(
-            Recipe::fit(&spec, &nothing),
+            Recipe::fit(&ctx(), &spec, &nothing),
             Err(EngineError::EmptyInput { .. })
         ));
     }

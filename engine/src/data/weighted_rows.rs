@@ -30,7 +30,7 @@ impl WeightedRows {
         if n_features == 0 {
             return Err(EngineError::invalid("n_features", "at least 1", 0));
         }
-        let expected = weights.len().checked_mul(n_features).unwrap_or(usize::MAX);
+        let expected = weights.len().saturating_mul(n_features);
         if values.len() != expected {
             return Err(EngineError::Dimension {
                 what: "values",
@@ -144,12 +144,8 @@ mod tests {
     #[test]
     fn nan_and_infinity_are_reported_with_their_place() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            let error =
-                WeightedRows::unweighted(vec![1.0, 2.0, 3.0, 4.0, 5.0, bad], 3).unwrap_err();
-            assert!(
-                matches!(error, EngineError::NonFinite { row: 1, column: 2 }),
-                "{error}"
-            );
+            let error = WeightedRows::unweighted(vec![1.0, 2.0, 3.0, 4.0, 5.0, bad], 3).unwrap_err();
+            assert!(matches!(error, EngineError::NonFinite { row: 1, column: 2 }), "{error}");
         }
     }
 
@@ -157,14 +153,7 @@ mod tests {
     fn values_that_would_overflow_when_squared_are_refused() {
         let error = WeightedRows::unweighted(vec![0.0, -1e200], 1).unwrap_err();
         assert!(
-            matches!(
-                error,
-                EngineError::OutOfDomain {
-                    row: 1,
-                    column: 0,
-                    ..
-                }
-            ),
+            matches!(error, EngineError::OutOfDomain { row: 1, column: 0, .. }),
             "{error}"
         );
         let error = WeightedRows::new(vec![0.0, 1.0], 1, vec![6e99, 6e99]).unwrap_err();
@@ -184,10 +173,7 @@ mod tests {
     fn negative_and_nan_weights_are_refused() {
         for bad in [-1.0, f64::NAN, f64::INFINITY] {
             let error = WeightedRows::new(vec![1.0, 2.0], 1, vec![1.0, bad]).unwrap_err();
-            assert!(
-                matches!(error, EngineError::InvalidWeight { row: 1, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, EngineError::InvalidWeight { row: 1, .. }), "{error}");
         }
     }
 

@@ -78,9 +78,7 @@ impl Blocks {
 
     /// The chunks in order: (values, weights), the values in whole blocks.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = (&[f64], &[f64])> {
-        self.values
-            .chunks(CHUNK * self.p)
-            .zip(self.weights.chunks(CHUNK))
+        self.values.chunks(CHUNK * self.p).zip(self.weights.chunks(CHUNK))
     }
 
     /// Chunk `index`, as [`Blocks::chunks`] gives it.

@@ -64,6 +64,7 @@ pub fn choose_k(
         return Err(EngineError::invalid("range of k", "not empty", found));
     }
     let rows = rows.distinct(ctx)?;
+    let _rows = ctx.reserve_for::<f64>(rows.values().len().saturating_add(rows.n_rows()))?;
     let most = rows.n_rows().max(*range.start());
     let mut candidates = Vec::new();
     for k in *range.start()..=most.min(*range.end()) {

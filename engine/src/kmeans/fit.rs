@@ -30,6 +30,7 @@ impl KMeansValidParams {
     /// centroids have another number of features, [`EngineError::Memory`], [`EngineError::Cancelled`].
     pub fn fit_rows(&self, ctx: &Context, rows: &WeightedRows) -> Result<Fitted> {
         let distinct = rows.distinct(ctx)?;
+        let _distinct = ctx.reserve_for::<f64>(distinct.values().len().saturating_add(distinct.n_rows()))?;
         let model = self.fit_distinct(ctx, &distinct)?;
         let labels = model.predict_rows(ctx, rows.values())?;
         Ok(Fitted { model, labels })
@@ -49,9 +50,7 @@ impl KMeansValidParams {
             }
         }
         if rows.n_rows() == 0 {
-            return Err(EngineError::EmptyInput {
-                what: "training set",
-            });
+            return Err(EngineError::EmptyInput { what: "training set" });
         }
         if rows.n_rows() <= self.k() {
             return Ok(self.one_cluster_per_row(rows));
@@ -87,9 +86,7 @@ impl KMeansValidParams {
             .into_iter()
             .enumerate()
             .min_by(|(i, a), (j, b)| a.inertia.total_cmp(&b.inertia).then(i.cmp(j)))
-            .ok_or(EngineError::EmptyInput {
-                what: "list of starts",
-            })?;
+            .ok_or(EngineError::EmptyInput { what: "list of starts" })?;
         Ok(KMeansModel::new(
             p,
             best.1.centroids,
@@ -107,14 +104,7 @@ impl KMeansValidParams {
             converged: true,
         }];
         let weights = rows.weights().to_vec();
-        KMeansModel::new(
-            rows.n_features(),
-            rows.values().to_vec(),
-            weights,
-            reports,
-            0,
-            self.k(),
-        )
+        KMeansModel::new(rows.n_features(), rows.values().to_vec(), weights, reports, 0, self.k())
     }
 }
 
@@ -125,37 +115,22 @@ fn mean_variance(ctx: &Context, blocks: &Blocks) -> Result<f64> {
 }
 
 /// Weighted mean of `power(x - centre)` per feature, p; chunks in parallel, added up in order.
-fn moment(
-    ctx: &Context,
-    blocks: &Blocks,
-    centre: &[f64],
-    power: fn(f64) -> f64,
-) -> Result<Vec<f64>> {
+fn moment(ctx: &Context, blocks: &Blocks, centre: &[f64], power: fn(f64) -> f64) -> Result<Vec<f64>> {
     let chunks: Vec<_> = blocks.chunks().collect();
     let partial = |(values, weights): &(&[f64], &[f64])| {
         ctx.check()?;
         let mut sums = vec![0.0; blocks.p()];
-        for (block, weights) in values
-            .chunks_exact(LANES * blocks.p())
-            .zip(weights.chunks_exact(LANES))
-        {
+        for (block, weights) in values.chunks_exact(LANES * blocks.p()).zip(weights.chunks_exact(LANES)) {
             for ((sum, c), column) in sums.iter_mut().zip(centre).zip(block.chunks_exact(LANES)) {
-                *sum += column
-                    .iter()
-                    .zip(weights)
-                    .map(|(x, w)| w * power(x - c))
-                    .sum::<f64>();
+                *sum += column.iter().zip(weights).map(|(x, w)| w * power(x - c)).sum::<f64>();
             }
         }
         Ok(sums)
     };
-    let partials: Vec<Vec<f64>> =
-        ctx.run(|| chunks.par_iter().map(partial).collect::<Result<_>>())?;
+    let partials: Vec<Vec<f64>> = ctx.run(|| chunks.par_iter().map(partial).collect::<Result<_>>())?;
     let mut sums = vec![0.0; blocks.p()];
     for partial in partials {
-        sums.iter_mut()
-            .zip(partial)
-            .for_each(|(sum, part)| *sum += part);
+        sums.iter_mut().zip(partial).for_each(|(sum, part)| *sum += part);
     }
     let total = blocks.total_weight();
     sums.iter_mut().for_each(|sum| *sum /= total);

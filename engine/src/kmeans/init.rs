@@ -45,10 +45,7 @@ pub(crate) fn plus_plus(
         .saturating_add(chunks.saturating_mul(trials + 1))
         .saturating_mul(seeds.len());
     let _memory = ctx.reserve_for::<f64>(values)?;
-    let chunk_weights: Vec<f64> = blocks
-        .chunks()
-        .map(|(_, weights)| weights.iter().sum())
-        .collect();
+    let chunk_weights: Vec<f64> = blocks.chunks().map(|(_, weights)| weights.iter().sum()).collect();
     let mut starts: Vec<Seeding> = seeds
         .iter()
         .map(|seed| Seeding::new(blocks, &chunk_weights, *seed))
@@ -73,9 +70,7 @@ impl Seeding {
     /// Draws the first centroid by weight; it is the only candidate of the first pass.
     fn new(blocks: &Blocks, chunk_weights: &[f64], seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let drawn = draw(&mut rng, chunk_weights, |chunk| {
-            blocks.chunk(chunk).1.to_vec()
-        });
+        let drawn = draw(&mut rng, chunk_weights, |chunk| blocks.chunk(chunk).1.to_vec());
         Self {
             rng,
             chosen: Vec::new(),
@@ -121,35 +116,20 @@ impl Seeding {
             }
         }
         self.chosen.push(self.candidates[best]);
-        self.masses = self
-            .potentials
-            .iter()
-            .skip(best)
-            .step_by(trials)
-            .copied()
-            .collect();
+        self.masses = self.potentials.iter().skip(best).step_by(trials).copied().collect();
     }
 
     /// The row chosen last; in the first pass, where none is, the one that will be.
     fn last(&self, blocks: &Blocks) -> Vec<f64> {
         let mut row = vec![0.0; blocks.p()];
-        let index = self
-            .chosen
-            .last()
-            .or(self.candidates.first())
-            .copied()
-            .unwrap_or(0);
+        let index = self.chosen.last().or(self.candidates.first()).copied().unwrap_or(0);
         blocks.copy_row(index, &mut row);
         row
     }
 
     fn centroids(&self, blocks: &Blocks) -> Vec<f64> {
         let mut centroids = vec![0.0; self.chosen.len() * blocks.p()];
-        for (row, out) in self
-            .chosen
-            .iter()
-            .zip(centroids.chunks_exact_mut(blocks.p()))
-        {
+        for (row, out) in self.chosen.iter().zip(centroids.chunks_exact_mut(blocks.p())) {
             blocks.copy_row(*row, out);
         }
         centroids
@@ -176,10 +156,7 @@ fn pass(ctx: &Context, blocks: &Blocks, starts: &mut [Seeding]) -> Result<()> {
         .map(|(start, rows)| {
             let trials = start.candidates.len();
             (
-                start
-                    .closest
-                    .chunks_mut(CHUNK)
-                    .zip(start.potentials.chunks_mut(trials)),
+                start.closest.chunks_mut(CHUNK).zip(start.potentials.chunks_mut(trials)),
                 rows,
             )
         })

@@ -29,11 +29,7 @@ impl<'a> Partial<'a> {
     pub(crate) fn split(buffer: &'a mut [f64], k: usize, p: usize) -> Self {
         let (sums, rest) = buffer.split_at_mut(k * p);
         let (weights, totals) = rest.split_at_mut(k);
-        Self {
-            sums,
-            weights,
-            totals,
-        }
+        Self { sums, weights, totals }
     }
 }
 
@@ -150,11 +146,7 @@ impl WithSimd for Seed<'_> {
                 nearest[l] = smaller(nearest[l], closest[l]);
                 closest[l] = nearest[l];
             }
-            for (candidate, potential) in self
-                .candidates
-                .chunks_exact(p)
-                .zip(self.potentials.iter_mut())
-            {
+            for (candidate, potential) in self.candidates.chunks_exact(p).zip(self.potentials.iter_mut()) {
                 let mut with = distances(block, candidate);
                 for l in 0..LANES {
                     with[l] = weights[l] * smaller(with[l], nearest[l]);
@@ -173,9 +165,7 @@ pub(crate) fn arch() -> Arch {
 /// Squared Euclidean distance of two rows, in the same order of operations as the kernel: bit for bit its result.
 #[inline]
 pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter()
-        .zip(b)
-        .fold(0.0, |sum, (x, c)| sum + (x - c) * (x - c))
+    a.iter().zip(b).fold(0.0, |sum, (x, c)| sum + (x - c) * (x - c))
 }
 
 #[inline(always)]

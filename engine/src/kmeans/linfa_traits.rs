@@ -48,9 +48,7 @@ impl<D: Data<Elem = f64>> PredictInplace<ArrayBase<D, Ix2>, Array1<usize>> for K
         );
         let mut row = vec![0.0; x.ncols()];
         for (record, target) in x.rows().into_iter().zip(y.iter_mut()) {
-            row.iter_mut()
-                .zip(record)
-                .for_each(|(to, from)| *to = *from);
+            row.iter_mut().zip(record).for_each(|(to, from)| *to = *from);
             let mut best = (f64::INFINITY, 0);
             for (cluster, centroid) in self.centroid_values().chunks_exact(row.len()).enumerate() {
                 let distance = squared_distance(&row, centroid);

@@ -58,11 +58,7 @@ pub(crate) fn run(
     let stride = Partial::len(k, blocks.p());
     let chunks = blocks.padded().div_ceil(CHUNK);
     let _labels = ctx.reserve_for::<u32>(blocks.padded().saturating_mul(centroids.len()))?;
-    let _partials = ctx.reserve_for::<f64>(
-        chunks
-            .saturating_mul(stride)
-            .saturating_mul(centroids.len()),
-    )?;
+    let _partials = ctx.reserve_for::<f64>(chunks.saturating_mul(stride).saturating_mul(centroids.len()))?;
     let mut starts: Vec<Start> = centroids
         .into_iter()
         .map(|centroids| Start {
@@ -80,10 +76,7 @@ pub(crate) fn run(
     ctx.expect_work(starts.len() as u64);
     while starts.iter().any(|start| start.state != State::Finished) {
         assign(ctx, blocks, k, &mut starts)?;
-        for start in starts
-            .iter_mut()
-            .filter(|start| start.state != State::Finished)
-        {
+        for start in starts.iter_mut().filter(|start| start.state != State::Finished) {
             start.step(ctx, blocks, k, stop)?;
         }
     }

@@ -53,7 +53,7 @@ impl TryFrom<StoredModel> for KMeansModel {
                 what: "list of centroids",
             });
         }
-        let expected = clusters.checked_mul(s.n_features).unwrap_or(usize::MAX);
+        let expected = clusters.saturating_mul(s.n_features);
         if s.centroids.len() != expected {
             return Err(EngineError::Dimension {
                 what: "centroid values",
@@ -164,10 +164,7 @@ impl KMeansModel {
     /// (worst - best) / best inertia of the starts; 0 when all agree, infinite when only the best is 0. A spread
     /// well above 0 says that more starts may find better.
     pub fn spread(&self) -> f64 {
-        let worst = self
-            .starts
-            .iter()
-            .fold(0.0f64, |worst, start| worst.max(start.inertia));
+        let worst = self.starts.iter().fold(0.0f64, |worst, start| worst.max(start.inertia));
         let best = self.inertia();
         match (worst > best, best > 0.0) {
             (false, _) => 0.0,
@@ -217,7 +214,7 @@ impl KMeansModel {
     /// [`EngineError::Dimension`], [`EngineError::NonFinite`], [`EngineError::Memory`], [`EngineError::Cancelled`].
     pub fn predict_rows(&self, ctx: &Context, values: &[f64]) -> Result<Vec<u32>> {
         let p = self.n_features;
-        if values.len() % p != 0 {
+        if !values.len().is_multiple_of(p) {
             let (expected, found) = (values.len().div_ceil(p).saturating_mul(p), values.len());
             return Err(EngineError::Dimension {
                 what: "values",
@@ -227,41 +224,34 @@ impl KMeansModel {
         }
         let n = values.len() / p;
         let _memory = ctx.reserve_for::<u32>(n)?;
-        let _scratch =
-            ctx.reserve_for::<f64>(CHUNK.saturating_mul(p + 2).saturating_mul(ctx.threads()))?;
+        let _scratch = ctx.reserve_for::<f64>(CHUNK.saturating_mul(p + 2).saturating_mul(ctx.threads()))?;
         let arch = kernel::arch();
         let mut labels = vec![0u32; n];
         ctx.run(|| {
-            labels
-                .par_chunks_mut(CHUNK)
-                .enumerate()
-                .try_for_each(|(chunk, out)| {
-                    ctx.check()?;
-                    let first = chunk * CHUNK;
-                    for (offset, row) in values[first * p..(first + out.len()) * p]
-                        .chunks_exact(p)
-                        .enumerate()
-                    {
-                        for (column, value) in row.iter().enumerate() {
-                            check_value(*value, first + offset, column)?;
-                        }
+            labels.par_chunks_mut(CHUNK).enumerate().try_for_each(|(chunk, out)| {
+                ctx.check()?;
+                let first = chunk * CHUNK;
+                for (offset, row) in values[first * p..(first + out.len()) * p].chunks_exact(p).enumerate() {
+                    for (column, value) in row.iter().enumerate() {
+                        check_value(*value, first + offset, column)?;
                     }
-                    let padded = out.len().div_ceil(LANES) * LANES;
-                    let mut block_values = vec![0.0; padded * p];
-                    for (block, to) in block_values.chunks_exact_mut(LANES * p).enumerate() {
-                        transpose(values, p, first + block * LANES, n, to);
-                    }
-                    let (mut found, mut distances) = (vec![0u32; padded], vec![0.0; padded]);
-                    arch.dispatch(Label {
-                        values: &block_values,
-                        p,
-                        centroids: &self.centroids,
-                        labels: &mut found,
-                        distances: &mut distances,
-                    });
-                    out.copy_from_slice(&found[..out.len()]);
-                    Ok::<(), EngineError>(())
-                })
+                }
+                let padded = out.len().div_ceil(LANES) * LANES;
+                let mut block_values = vec![0.0; padded * p];
+                for (block, to) in block_values.chunks_exact_mut(LANES * p).enumerate() {
+                    transpose(values, p, first + block * LANES, n, to);
+                }
+                let (mut found, mut distances) = (vec![0u32; padded], vec![0.0; padded]);
+                arch.dispatch(Label {
+                    values: &block_values,
+                    p,
+                    centroids: &self.centroids,
+                    labels: &mut found,
+                    distances: &mut distances,
+                });
+                out.copy_from_slice(&found[..out.len()]);
+                Ok::<(), EngineError>(())
+            })
         })?;
         Ok(labels)
     }

@@ -153,15 +153,8 @@ impl ParamGuard for KMeansParams {
                     found,
                 });
             }
-            if let Some(bad) = centroids
-                .iter()
-                .find(|c| !c.is_finite() || c.abs() > MAX_MAGNITUDE)
-            {
-                return Err(EngineError::invalid(
-                    "initial centroids",
-                    "finite, at most 1e100",
-                    bad,
-                ));
+            if let Some(bad) = centroids.iter().find(|c| !c.is_finite() || c.abs() > MAX_MAGNITUDE) {
+                return Err(EngineError::invalid("initial centroids", "finite, at most 1e100", bad));
             }
         }
         Ok(params)
@@ -177,10 +170,6 @@ fn within(name: &'static str, found: usize, most: usize) -> Result<()> {
     if (1..=most).contains(&found) {
         Ok(())
     } else {
-        Err(EngineError::invalid(
-            name,
-            format!("between 1 and {most}"),
-            found,
-        ))
+        Err(EngineError::invalid(name, format!("between 1 and {most}"), found))
     }
 }

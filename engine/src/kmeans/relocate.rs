@@ -20,9 +20,7 @@ pub(crate) fn fill_empty_clusters(
     weights: &mut [f64],
 ) -> Result<()> {
     let p = blocks.p();
-    let empty: Vec<usize> = (0..weights.len())
-        .filter(|cluster| weights[*cluster] == 0.0)
-        .collect();
+    let empty: Vec<usize> = (0..weights.len()).filter(|cluster| weights[*cluster] == 0.0).collect();
     if empty.is_empty() {
         return Ok(());
     }
@@ -36,10 +34,7 @@ pub(crate) fn fill_empty_clusters(
         blocks.copy_row(index, &mut row);
         let label = *label as usize;
         rows_in[label] += 1;
-        distances.push((
-            squared_distance(&row, &centroids[label * p..(label + 1) * p]),
-            index,
-        ));
+        distances.push((squared_distance(&row, &centroids[label * p..(label + 1) * p]), index));
     }
     distances.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let mut farthest = distances.into_iter().map(|(_, index)| index);

@@ -41,11 +41,9 @@ impl Clusters {
         for label in (0..k).filter(|label| weights[*label] > 0.0) {
             clusters.number[label] = clusters.weights.len();
             clusters.weights.push(weights[label]);
-            clusters.means.extend(
-                means[label * p..(label + 1) * p]
-                    .iter()
-                    .map(|sum| sum / weights[label]),
-            );
+            clusters
+                .means
+                .extend(means[label * p..(label + 1) * p].iter().map(|sum| sum / weights[label]));
         }
         Ok(clusters)
     }
@@ -68,11 +66,7 @@ impl Clusters {
             }
             if weight > 0.0 {
                 let number = self.number[*label as usize];
-                f(
-                    number,
-                    squared(row, self.mean(number, rows.n_features())),
-                    weight,
-                );
+                f(number, squared(row, self.mean(number, rows.n_features())), weight);
             }
         }
         Ok(())
@@ -98,10 +92,7 @@ pub fn davies_bouldin(ctx: &Context, rows: &WeightedRows, labels: &[u32]) -> Res
     clusters.for_each(ctx, rows, labels, |number, distance, weight| {
         spread[number] += weight * distance.sqrt()
     })?;
-    spread
-        .iter_mut()
-        .zip(&clusters.weights)
-        .for_each(|(s, w)| *s /= w);
+    spread.iter_mut().zip(&clusters.weights).for_each(|(s, w)| *s /= w);
     let (mut sum, mut apart) = (0.0, false);
     for i in 0..k {
         let mut worst = 0.0f64;
@@ -128,11 +119,7 @@ pub fn davies_bouldin(ctx: &Context, rows: &WeightedRows, labels: &[u32]) -> Res
 /// # Errors
 /// [`EngineError::Dimension`](crate::error::EngineError::Dimension),
 /// [`EngineError::Cancelled`](crate::error::EngineError::Cancelled).
-pub fn calinski_harabasz(
-    ctx: &Context,
-    rows: &WeightedRows,
-    labels: &[u32],
-) -> Result<Option<f64>> {
+pub fn calinski_harabasz(ctx: &Context, rows: &WeightedRows, labels: &[u32]) -> Result<Option<f64>> {
     let clusters = Clusters::new(ctx, rows, labels)?;
     let (k, p) = (clusters.weights.len(), rows.n_features());
     let total: f64 = clusters.weights.iter().sum();
@@ -152,9 +139,7 @@ pub fn calinski_harabasz(
         .map(|(i, weight)| weight * squared(clusters.mean(i, p), &centre))
         .sum();
     let mut within = 0.0;
-    clusters.for_each(ctx, rows, labels, |_, distance, weight| {
-        within += weight * distance
-    })?;
+    clusters.for_each(ctx, rows, labels, |_, distance, weight| within += weight * distance)?;
     let k = k as f64;
     Ok(Some(if within == 0.0 {
         1.0
@@ -186,11 +171,7 @@ mod tests {
         approx::assert_relative_eq!(db, (s0 + s1) / d, max_relative = 1e-14);
         // within 8/3 + 2, between d^2 * 3*2/5, degrees of freedom 3 and 1
         let ch = calinski_harabasz(&ctx, &rows, &labels).unwrap().unwrap();
-        approx::assert_relative_eq!(
-            ch,
-            d * d * 6.0 / 5.0 * 3.0 / (14.0 / 3.0),
-            max_relative = 1e-13
-        );
+        approx::assert_relative_eq!(ch, d * d * 6.0 / 5.0 * 3.0 / (14.0 / 3.0), max_relative = 1e-13);
     }
 
     #[test]

@@ -23,10 +23,6 @@ fn n_clusters(rows: &WeightedRows, labels: &[u32]) -> Result<usize> {
     match labels.iter().max() {
         None => Ok(0),
         Some(&largest) if (largest as usize) < most => Ok(largest as usize + 1),
-        Some(largest) => Err(EngineError::invalid(
-            "label",
-            format!("less than {most}"),
-            largest,
-        )),
+        Some(largest) => Err(EngineError::invalid("label", format!("less than {most}"), largest)),
     }
 }

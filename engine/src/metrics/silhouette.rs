@@ -66,8 +66,7 @@ pub fn silhouette(
     }
     let k = n_clusters(rows, labels)?;
     let positive = rows.weights().iter().filter(|w| **w > 0.0).count();
-    let sampled =
-        positive > params.max_exact_rows && rows.total_weight() > params.sample_size as f64;
+    let sampled = positive > params.max_exact_rows && rows.total_weight() > params.sample_size as f64;
     let weights = if sampled {
         simple_random(rows.weights(), params.sample_size, params.seed)
     } else {
@@ -124,16 +123,8 @@ const TASK_ROWS: usize = 64;
 const LANES: usize = 8;
 
 impl Table {
-    fn new(
-        ctx: &Context,
-        rows: &WeightedRows,
-        weights: &[f64],
-        labels: &[u32],
-        k: usize,
-    ) -> Result<Self> {
-        let mut order: Vec<usize> = (0..rows.n_rows())
-            .filter(|row| weights[*row] > 0.0)
-            .collect();
+    fn new(ctx: &Context, rows: &WeightedRows, weights: &[f64], labels: &[u32], k: usize) -> Result<Self> {
+        let mut order: Vec<usize> = (0..rows.n_rows()).filter(|row| weights[*row] > 0.0).collect();
         order.sort_by_key(|row| labels[*row]);
         let (n, p) = (order.len(), rows.n_features());
         let memory = ctx.reserve_for::<f64>(n.saturating_mul(p + 1))?;
@@ -145,10 +136,7 @@ impl Table {
         for label in 0..k as u32 {
             let end = start + order[start..].partition_point(|row| labels[*row] <= label);
             if end > start {
-                clusters.push((
-                    start..end,
-                    order[start..end].iter().map(|row| weights[*row]).sum(),
-                ));
+                clusters.push((start..end, order[start..end].iter().map(|row| weights[*row]).sum()));
             }
             start = end;
         }
@@ -178,9 +166,7 @@ impl Table {
             };
             tasks.par_iter().map(task).collect::<Result<_>>()
         })?;
-        Ok(Some(
-            sums.iter().sum::<f64>() / self.weights.iter().sum::<f64>(),
-        ))
+        Ok(Some(sums.iter().sum::<f64>() / self.weights.iter().sum::<f64>()))
     }
 
     /// Weighted sum of the distances of `row` to the rows of `range`.
@@ -258,13 +244,7 @@ mod tests {
         for ((row, weight), label) in rows.iter().zip(labels) {
             dense.extend(std::iter::repeat_n((row, *label), weight as usize));
         }
-        let distance = |a: &[f64], b: &[f64]| {
-            a.iter()
-                .zip(b)
-                .map(|(x, y)| (x - y) * (x - y))
-                .sum::<f64>()
-                .sqrt()
-        };
+        let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt();
         let k = labels.iter().max().unwrap() + 1;
         let mut total = 0.0;
         for (i, (row, own)) in dense.iter().enumerate() {
@@ -280,11 +260,7 @@ mod tests {
                 .filter_map(mean)
                 .fold(f64::INFINITY, f64::min);
             if let Some(a) = mean(*own) {
-                total += if a.max(b) > 0.0 {
-                    (b - a) / a.max(b)
-                } else {
-                    0.0
-                };
+                total += if a.max(b) > 0.0 { (b - a) / a.max(b) } else { 0.0 };
             }
         }
         total / dense.len() as f64
@@ -293,20 +269,14 @@ mod tests {
     #[test]
     fn equals_the_definition_on_repeated_rows() {
         let ctx = Context::builder().threads(2).build().unwrap();
-        let values: Vec<f64> = (0..90)
-            .map(|i| ((i * 37 + i * i * 11) % 23) as f64 * 0.5)
-            .collect();
+        let values: Vec<f64> = (0..90).map(|i| ((i * 37 + i * i * 11) % 23) as f64 * 0.5).collect();
         let weights: Vec<f64> = (0..30).map(|i| (i % 5) as f64).collect();
         let labels: Vec<u32> = (0..30).map(|i| (i * 7 / 10) % 4).collect();
         let rows = WeightedRows::new(values, 3, weights).unwrap();
         let found = silhouette(&ctx, &rows, &labels, &SilhouetteParams::default())
             .unwrap()
             .unwrap();
-        approx::assert_relative_eq!(
-            found.value,
-            by_definition(&rows, &labels),
-            max_relative = 1e-12
-        );
+        approx::assert_relative_eq!(found.value, by_definition(&rows, &labels), max_relative = 1e-12);
         assert_eq!((found.sample_size, ctx.in_use()), (None, 0));
     }
 
@@ -371,10 +341,7 @@ mod tests {
         };
         let sampled = silhouette(&ctx, &rows, &labels, &params).unwrap().unwrap();
         assert_eq!(sampled.sample_size, Some(1000));
-        assert!(
-            (sampled.value - exact.value).abs() < 0.01,
-            "{sampled:?} {exact:?}"
-        );
+        assert!((sampled.value - exact.value).abs() < 0.01, "{sampled:?} {exact:?}");
         assert_ne!(sampled.value, exact.value);
     }
 }
