@@ -81,9 +81,7 @@ pub enum CodecError {
 /// [`CodecError::Payload`] when the value's `Serialize` fails, [`CodecError::TooLarge`] beyond [`MAX_PAYLOAD`].
 pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, CodecError> {
     let mut out = vec![0u8; HEADER];
-    ciborium::into_writer(value, &mut out).map_err(|e| CodecError::Payload {
-        reason: e.to_string(),
-    })?;
+    ciborium::into_writer(value, &mut out).map_err(|e| CodecError::Payload { reason: e.to_string() })?;
     let payload = out.len() - HEADER;
     if payload > MAX_PAYLOAD {
         return Err(CodecError::TooLarge {
@@ -107,12 +105,8 @@ pub fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, CodecError
 pub fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, CodecError> {
     let payload = open(kind, bytes)?;
     let mut rest = payload;
-    let value =
-        ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH).map_err(|e| {
-            CodecError::Payload {
-                reason: e.to_string(),
-            }
-        })?;
+    let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
+        .map_err(|e| CodecError::Payload { reason: e.to_string() })?;
     if rest.is_empty() {
         Ok(value)
     } else {
@@ -211,4 +205,132 @@ fn checksum(head: &[u8], payload: &[u8]) -> u32 {
     hasher.update(head);
     hasher.update(payload);
     hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Old {
+        a: f64,
+        names: Vec<String>,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct New {
+        a: f64,
+        names: Vec<String>,
+        #[serde(default)]
+        added: Option<u32>,
+    }
+
+    const KIND: Kind = Kind(*b"TEST");
+
+    fn sample() -> (Old, Vec<u8>) {
+        let value = Old {
+            a: 0.1,
+            names: vec!["posts".into(), "ação".into()],
+        };
+        let bytes = encode(KIND, &value).unwrap();
+        (value, bytes)
+    }
+
+    #[test]
+    fn decode_gives_back_what_was_encoded_also_with_a_field_added_or_dropped_since() {
+        let (value, bytes) = sample();
+        assert_eq!(decode::<Old>(KIND, &bytes).unwrap(), value);
+        let new: New = decode(KIND, &bytes).unwrap();
+        assert_eq!((new.a, new.added), (0.1, None));
+        let later = encode(
+            KIND,
+            &New {
+                a: 2.0,
+                names: vec![],
+                added: Some(7),
+            },
+        )
+        .unwrap();
+        assert_eq!(decode::<Old>(KIND, &later).unwrap(), Old { a: 2.0, names: vec![] });
+        assert_eq!(kind_of(&bytes).unwrap(), KIND);
+    }
+
+    #[test]
+    fn envelope_is_the_documented_one() {
+        let bytes = encode(KIND, &1u8).unwrap();
+        // CRC-32 of 01 00 'T' 'E' 'S' 'T' 01 00*7 and the payload 01, computed with Python's zlib.crc32
+        let crc = 0x3e04_fccau32.to_le_bytes();
+        let expected = [&b"EMPA\x01\x00TEST\x01\0\0\0\0\0\0\0"[..], &crc, b"\x01"].concat();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn every_single_bit_flip_is_detected() {
+        let (_, bytes) = sample();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode::<Old>(KIND, &damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_and_a_tail_are_detected() {
+        let (_, bytes) = sample();
+        for length in 0..bytes.len() {
+            let error = decode::<Old>(KIND, &bytes[..length]).unwrap_err();
+            assert!(matches!(error, CodecError::Truncated { .. }), "{length}: {error}");
+        }
+        let longer = [bytes.as_slice(), b"x"].concat();
+        assert!(matches!(decode::<Old>(KIND, &longer), Err(CodecError::Trailing { .. })));
+    }
+
+    #[test]
+    fn foreign_bytes_other_kinds_and_later_versions_are_told_apart() {
+        let (_, bytes) = sample();
+        assert!(matches!(
+            decode::<Old>(KIND, b"PK\x03\x04 a spreadsheet"),
+            Err(CodecError::Foreign { .. })
+        ));
+        let other = decode::<Old>(Kind(*b"TREE"), &bytes).unwrap_err();
+        assert_eq!(other.to_string(), "expected a value of kind TREE, found TEST");
+        let mut later = bytes.clone();
+        later[4] = 2;
+        assert!(matches!(
+            decode::<Old>(KIND, &later),
+            Err(CodecError::Version { supported: 1, found: 2 })
+        ));
+    }
+
+    /// An envelope around any payload, with a right checksum.
+    fn sealed(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = [&MAGIC[..], &FORMAT_VERSION.to_le_bytes(), &KIND.0].concat();
+        bytes.extend((payload.len() as u64).to_le_bytes());
+        let sum = checksum(&bytes[4..18], payload);
+        bytes.extend(sum.to_le_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn hostile_payloads_neither_allocate_nor_overflow_the_stack() {
+        // an array and a text announced with 2^60 elements, and nesting a million deep
+        let huge_array = b"\x9b\x10\0\0\0\0\0\0\0\x01".to_vec();
+        let huge_text = b"\x7b\x10\0\0\0\0\0\0\0a".to_vec();
+        let deep = vec![0x81; 1_000_000];
+        for payload in [huge_array, huge_text, deep, Vec::new()] {
+            let error = decode::<Vec<f64>>(KIND, &sealed(&payload)).unwrap_err();
+            assert!(matches!(error, CodecError::Payload { .. }), "{error}");
+            assert!(decode::<String>(KIND, &sealed(&payload)).is_err());
+        }
+    }
+
+    #[test]
+    fn bytes_after_the_value_are_an_error() {
+        assert!(matches!(
+            decode::<u8>(KIND, &sealed(b"\x01\x01")),
+            Err(CodecError::Payload { .. })
+        ));
+    }
 }

@@ -271,19 +271,13 @@ mod tests {
 
     #[test]
     fn reserve_of_an_overflowing_size_is_refused_not_wrapped() {
-        let ctx = Context::builder()
-            .memory_budget(usize::MAX - 1)
-            .build()
-            .unwrap();
+        let ctx = Context::builder().memory_budget(usize::MAX - 1).build().unwrap();
         let _held = ctx.reserve(8).unwrap();
         assert!(matches!(
             ctx.reserve_for::<f64>(usize::MAX / 2),
             Err(EngineError::Memory { .. })
         ));
-        assert!(matches!(
-            ctx.reserve(usize::MAX - 4),
-            Err(EngineError::Memory { .. })
-        ));
+        assert!(matches!(ctx.reserve(usize::MAX - 4), Err(EngineError::Memory { .. })));
         assert_eq!(ctx.in_use(), 8);
     }
 
@@ -300,17 +294,10 @@ mod tests {
 
     #[test]
     fn budget_holds_under_concurrent_reservations() {
-        let ctx = Context::builder()
-            .memory_budget(50)
-            .threads(4)
-            .build()
-            .unwrap();
+        let ctx = Context::builder().memory_budget(50).threads(4).build().unwrap();
         let granted: Vec<Option<Reservation>> = ctx.run(|| {
             use rayon::prelude::*;
-            (0..1000)
-                .into_par_iter()
-                .map(|_| ctx.reserve(1).ok())
-                .collect()
+            (0..1000).into_par_iter().map(|_| ctx.reserve(1).ok()).collect()
         });
         assert_eq!(granted.iter().flatten().count(), 50);
     }
@@ -329,10 +316,7 @@ mod tests {
     #[test]
     fn cancel_flag_given_from_outside_is_seen() {
         let flag = Arc::new(AtomicBool::new(false));
-        let ctx = Context::builder()
-            .cancel_flag(Arc::clone(&flag))
-            .build()
-            .unwrap();
+        let ctx = Context::builder().cancel_flag(Arc::clone(&flag)).build().unwrap();
         assert!(ctx.check().is_ok());
         flag.store(true, Ordering::Relaxed);
         assert!(matches!(ctx.check(), Err(EngineError::Cancelled)));
@@ -342,20 +326,14 @@ mod tests {
     fn thread_count_zero_is_refused() {
         assert!(matches!(
             Context::builder().threads(0).build(),
-            Err(EngineError::InvalidParameter {
-                name: "threads",
-                ..
-            })
+            Err(EngineError::InvalidParameter { name: "threads", .. })
         ));
     }
 
     #[test]
     fn progress_counts_what_was_announced_and_done() {
         let sink = Arc::new(Progress::default());
-        let ctx = Context::builder()
-            .progress(Arc::clone(&sink))
-            .build()
-            .unwrap();
+        let ctx = Context::builder().progress(Arc::clone(&sink)).build().unwrap();
         ctx.expect_work(5);
         ctx.clone().work_done(2);
         assert_eq!((sink.done(), sink.total()), (2, 5));

@@ -15,9 +15,7 @@ pub enum EngineError {
     Cancelled,
 
     /// A reservation does not fit into the memory budget. All figures in bytes.
-    #[error(
-        "memory required is {needed} bytes on top of {in_use} in use, the budget is {budget} bytes"
-    )]
+    #[error("memory required is {needed} bytes on top of {in_use} in use, the budget is {budget} bytes")]
     Memory {
         needed: usize,
         in_use: usize,
