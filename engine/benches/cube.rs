@@ -8,8 +8,8 @@ use std::time::Instant;
 use empatia_engine::calendar::{DateRange, Grain};
 use empatia_engine::context::Context;
 use empatia_engine::cube::{
-    Combinations, CubeBatch, CubeBuilder, CubeParams, CubeStream, CubeSummary, Interaction,
-    InteractionKind, Level, Members, Path,
+    Combinations, CubeBatch, CubeBuilder, CubeParams, CubeStream, CubeSummary, Interaction, InteractionKind, Level,
+    Members, Path,
 };
 use empatia_engine::error::EngineError;
 use rand::{Rng, SeedableRng};
@@ -46,17 +46,12 @@ fn generate(rows: usize) -> Vec<Raw> {
             // students come on some days only, each on their own
             let slot = rng.gen_range(0..90) * 3;
             let day = (slot + user % 3 + rng.gen_range(0..2)) % DAYS;
-            let near =
-                (day * LECTURES_PER_SPACE / DAYS + rng.gen_range(0..40)) % LECTURES_PER_SPACE;
+            let near = (day * LECTURES_PER_SPACE / DAYS + rng.gen_range(0..40)) % LECTURES_PER_SPACE;
             Raw {
                 user,
                 lecture: space * LECTURES_PER_SPACE + near,
                 day: day as u16,
-                kind: if rng.gen_bool(0.9) {
-                    4
-                } else {
-                    rng.gen_range(0..4)
-                },
+                kind: if rng.gen_bool(0.9) { 4 } else { rng.gen_range(0..4) },
                 amount: rng.gen_range(1..12),
             }
         })
@@ -133,12 +128,7 @@ struct Timing {
 
 fn members(ctx: &Context) -> Result<Members, EngineError> {
     let pairs = (0..USERS).flat_map(|user| {
-        [false, true].map(|second| {
-            (
-                500 + i64::from(space_of(user, second)),
-                100_000 + i64::from(user),
-            )
-        })
+        [false, true].map(|second| (500 + i64::from(space_of(user, second)), 100_000 + i64::from(user)))
     });
     Members::from_pairs(ctx, pairs)
 }
@@ -146,10 +136,7 @@ fn members(ctx: &Context) -> Result<Members, EngineError> {
 /// What a sink has to do at least: read the cells.
 fn touch(sum: &mut i64, batch: CubeBatch<'_>) {
     if let CubeBatch::Cells { cells, .. } = batch {
-        *sum += cells
-            .iter()
-            .map(|cell| cell.measures.amounts[4])
-            .sum::<i64>();
+        *sum += cells.iter().map(|cell| cell.measures.amounts[4]).sum::<i64>();
     }
 }
 
@@ -169,11 +156,7 @@ fn in_memory(ctx: &Context, params: CubeParams, raw: &[Raw]) -> Result<Timing, E
     })?;
     std::hint::black_box(sum);
     let finish = start.stop();
-    Ok(Timing {
-        push,
-        finish,
-        summary,
-    })
+    Ok(Timing { push, finish, summary })
 }
 
 fn streaming(ctx: &Context, params: CubeParams, sorted: &[Raw]) -> Result<Timing, EngineError> {
@@ -220,16 +203,11 @@ fn report(name: &str, runs: usize, run: impl Fn() -> Result<Timing, EngineError>
 
 fn main() -> Result<(), EngineError> {
     // cargo passes --bench
-    let mut numbers = std::env::args()
-        .skip(1)
-        .filter_map(|arg| arg.parse::<usize>().ok());
+    let mut numbers = std::env::args().skip(1).filter_map(|arg| arg.parse::<usize>().ok());
     let rows = numbers.next().unwrap_or(10_000_000);
     let threads = numbers.next().unwrap_or(4);
     let runs = numbers.next().unwrap_or(5).max(1);
-    let ctx = Context::builder()
-        .threads(threads)
-        .memory_budget(1 << 30)
-        .build()?;
+    let ctx = Context::builder().threads(threads).memory_budget(1 << 30).build()?;
     let mut raw = generate(rows);
     println!("{rows} interactions, {threads} threads, medians of {runs}");
     let all = CubeParams::new(DateRange::new(8_000, 8_000 + DAYS as i32 - 1)?);
@@ -241,10 +219,7 @@ fn main() -> Result<(), EngineError> {
     report("in memory, all 35", runs, || in_memory(&ctx, all, &raw));
     // the stream's memory is a chunk's, whatever the number of rows
     drop(ctx);
-    let ctx = Context::builder()
-        .threads(threads)
-        .memory_budget(256 << 20)
-        .build()?;
+    let ctx = Context::builder().threads(threads).memory_budget(256 << 20).build()?;
     raw.sort_by_key(|fact| fact.user);
     report("stream, LEC x WEEK", runs, || streaming(&ctx, one, &raw));
     report("stream, all 35", runs, || streaming(&ctx, all, &raw));

@@ -182,8 +182,7 @@ impl CivilDate {
         let shifted = i64::from(day) + EPOCH_SHIFT;
         let era = shifted.div_euclid(DAYS_PER_ERA);
         let day_of_era = shifted.rem_euclid(DAYS_PER_ERA);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         // the computational year starts on 1 March, so that the leap day is its last day
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
@@ -219,18 +218,11 @@ pub fn day_of_week(day: i32) -> u8 {
 }
 
 /// First day of the period `day` belongs to; for [`Grain::All`] it is `range_start`. Saturates at the ends of `i32`.
-pub fn period_start(
-    grain: Grain,
-    day: i32,
-    first_day_of_week: FirstDayOfWeek,
-    range_start: i32,
-) -> i32 {
+pub fn period_start(grain: Grain, day: i32, first_day_of_week: FirstDayOfWeek, range_start: i32) -> i32 {
     let date = CivilDate::from_days(day);
     let start = match grain {
         Grain::Week => i64::from(day) - days_into_week(day, first_day_of_week),
-        Grain::Fortnight => {
-            i64::from(day) - i64::from(date.day - if date.day <= 15 { 1 } else { 16 })
-        }
+        Grain::Fortnight => i64::from(day) - i64::from(date.day - if date.day <= 15 { 1 } else { 16 }),
         Grain::Month => i64::from(day) - i64::from(date.day - 1),
         Grain::Quarter => first_of_block(date, 3),
         Grain::Semester => first_of_block(date, 6),
@@ -241,12 +233,7 @@ pub fn period_start(
 }
 
 /// Last day of the period `day` belongs to; for [`Grain::All`] it is `range_end`. Saturates at the ends of `i32`.
-pub fn period_end(
-    grain: Grain,
-    day: i32,
-    first_day_of_week: FirstDayOfWeek,
-    range_end: i32,
-) -> i32 {
+pub fn period_end(grain: Grain, day: i32, first_day_of_week: FirstDayOfWeek, range_end: i32) -> i32 {
     let date = CivilDate::from_days(day);
     let end = match grain {
         Grain::Week => i64::from(day) - days_into_week(day, first_day_of_week) + 6,
@@ -267,11 +254,7 @@ fn days_into_week(day: i32, first_day_of_week: FirstDayOfWeek) -> i64 {
 /// Day number of the first day of the block of `months` months that holds the date; blocks start in January.
 fn first_of_block(date: CivilDate, months: u8) -> i64 {
     let month = (date.month - 1) / months * months + 1;
-    let first = CivilDate {
-        month,
-        day: 1,
-        ..date
-    };
+    let first = CivilDate { month, day: 1, ..date };
     first.to_days()
 }
 

@@ -2,8 +2,8 @@
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use empatia_engine::calendar::{
-    day_of_week, period_end, period_start, CivilDate, DateRange, FirstDayOfWeek, Grain, Periods,
-    MAX_DAY, MAX_RANGE_DAYS, MIN_DAY,
+    day_of_week, period_end, period_start, CivilDate, DateRange, FirstDayOfWeek, Grain, Periods, MAX_DAY,
+    MAX_RANGE_DAYS, MIN_DAY,
 };
 use empatia_engine::error::EngineError;
 use proptest::prelude::*;
@@ -43,13 +43,8 @@ fn chrono_period(grain: Grain, on: NaiveDate, first_day: u8, range: (i32, i32)) 
             }
             (number(start), number(start + Days::new(6)))
         }
-        Grain::Fortnight if on.day() <= 15 => {
-            (number(month_start), number(on.with_day(15).unwrap()))
-        }
-        Grain::Fortnight => (
-            number(on.with_day(16).unwrap()),
-            number(next_month - Days::new(1)),
-        ),
+        Grain::Fortnight if on.day() <= 15 => (number(month_start), number(on.with_day(15).unwrap())),
+        Grain::Fortnight => (number(on.with_day(16).unwrap()), number(next_month - Days::new(1))),
         Grain::Month => block(1),
         Grain::Quarter => block(3),
         Grain::Semester => block(6),
@@ -165,17 +160,9 @@ fn leap_days_of_century_years_follow_the_gregorian_rule() {
 fn last_day_of_the_year_closes_every_calendar_grain() {
     for grain in Grain::ALL.into_iter().skip(1) {
         let on = day(2023, 12, 31);
-        assert_eq!(
-            period_end(grain, on, FirstDayOfWeek::SUNDAY, on),
-            on,
-            "{grain}"
-        );
+        assert_eq!(period_end(grain, on, FirstDayOfWeek::SUNDAY, on), on, "{grain}");
         let next = day(2024, 1, 1);
-        assert_eq!(
-            period_start(grain, next, FirstDayOfWeek::SUNDAY, next),
-            next,
-            "{grain}"
-        );
+        assert_eq!(period_start(grain, next, FirstDayOfWeek::SUNDAY, next), next, "{grain}");
     }
 }
 
@@ -184,22 +171,12 @@ fn all_is_one_period_with_the_ranges_own_bounds() {
     let range = DateRange::new(-7, 400).unwrap();
     let table = Periods::new(Grain::All, range, FirstDayOfWeek::MONDAY).unwrap();
     assert_eq!(table.count(), 1);
-    assert_eq!(
-        (table.as_slice()[0].start, table.as_slice()[0].end),
-        (-7, 400)
-    );
+    assert_eq!((table.as_slice()[0].start, table.as_slice()[0].end), (-7, 400));
 }
 
 #[test]
 fn extreme_days_neither_overflow_nor_panic() {
-    for on in [
-        i32::MIN,
-        i32::MIN + 1,
-        MIN_DAY,
-        MAX_DAY,
-        i32::MAX - 1,
-        i32::MAX,
-    ] {
+    for on in [i32::MIN, i32::MIN + 1, MIN_DAY, MAX_DAY, i32::MAX - 1, i32::MAX] {
         assert_eq!(CivilDate::from_days(on).to_days(), i64::from(on));
         for grain in Grain::ALL {
             assert!(period_start(grain, on, FirstDayOfWeek::SUNDAY, on) <= on);
@@ -214,8 +191,7 @@ fn extreme_days_neither_overflow_nor_panic() {
 
 #[test]
 fn ranges_and_names_outside_the_domain_are_refused_with_the_valid_ones() {
-    let refused =
-        |r: Result<_, EngineError>| matches!(r, Err(EngineError::InvalidParameter { .. }));
+    let refused = |r: Result<_, EngineError>| matches!(r, Err(EngineError::InvalidParameter { .. }));
     assert!(refused(DateRange::new(5, 4).map(|_| ())));
     assert!(refused(DateRange::new(i32::MIN, 0).map(|_| ())));
     assert!(refused(DateRange::new(0, i32::MAX).map(|_| ())));
@@ -230,10 +206,7 @@ fn ranges_and_names_outside_the_domain_are_refused_with_the_valid_ones() {
         "grain must be one of WEEK, FORTNIGHT, MONTH, QUARTER, SEMESTER, YEAR, ALL, not DAY"
     );
     for grain in Grain::ALL {
-        assert_eq!(
-            grain.as_str().to_lowercase().parse::<Grain>().unwrap(),
-            grain
-        );
+        assert_eq!(grain.as_str().to_lowercase().parse::<Grain>().unwrap(), grain);
         assert_eq!(Grain::ALL[grain.index()], grain);
     }
 }

@@ -26,11 +26,7 @@ fn assert_is_naive(params: &CubeParams, facts: &Facts, found: &Collected, summar
         assert_eq!(m.amounts, naive.amounts, "{key:?}");
         assert_eq!(m.active_days as usize, naive.active.len(), "{key:?}");
         assert_eq!(
-            (
-                m.assigned_exercises,
-                m.submitted_exercises,
-                m.late_exercises
-            ),
+            (m.assigned_exercises, m.submitted_exercises, m.late_exercises),
             (naive.assigned, naive.submitted, naive.late),
             "{key:?}"
         );
@@ -46,10 +42,7 @@ fn assert_is_naive(params: &CubeParams, facts: &Facts, found: &Collected, summar
     assert_eq!(assigned, expected.assigned);
     assert_eq!(summary.interactions, expected.interactions);
     assert_eq!(summary.assignments, expected.assignments);
-    assert_eq!(
-        summary.interactions.total(),
-        facts.interactions.len() as u64
-    );
+    assert_eq!(summary.interactions.total(), facts.interactions.len() as u64);
     assert_eq!(summary.assignments.total(), facts.assignments.len() as u64);
     for level in Level::ALL {
         for grain in Grain::ALL {
@@ -66,11 +59,7 @@ fn all_combinations_of_random_facts_are_the_naive_cube() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(20_240_517);
     let mut left_out = [FactCounts::default(); 2];
     for case in 0..120 {
-        let basis = if case % 2 == 0 {
-            Basis::Universe
-        } else {
-            Basis::Due
-        };
+        let basis = if case % 2 == 0 { Basis::Universe } else { Basis::Due };
         let first = rng.gen_range(-40_000..40_000);
         let length = [0, 5, 40, 200, 900][case % 5];
         let params = params(first, first + length, basis, (case % 7) as u8);
@@ -80,10 +69,7 @@ fn all_combinations_of_random_facts_are_the_naive_cube() {
         assert_is_naive(&params, &facts, &found, &summary);
         let (found, summary) = stream(&ctx, params, &facts).unwrap();
         assert_is_naive(&params, &facts, &found, &summary);
-        for (sum, counts) in left_out
-            .iter_mut()
-            .zip([summary.interactions, summary.assignments])
-        {
+        for (sum, counts) in left_out.iter_mut().zip([summary.interactions, summary.assignments]) {
             sum.counted += counts.counted;
             sum.no_unit += counts.no_unit;
             sum.not_member += counts.not_member;
@@ -93,18 +79,11 @@ fn all_combinations_of_random_facts_are_the_naive_cube() {
     }
     // the generator reaches every reason, or the comparison above would be hollow
     let [interactions, assignments] = left_out;
-    for count in [
-        interactions.counted,
-        interactions.no_unit,
-        interactions.not_member,
-    ] {
+    for count in [interactions.counted, interactions.no_unit, interactions.not_member] {
         assert!(count > 100, "{interactions:?}");
     }
     assert!(interactions.outside_range > 100 && assignments.outside_range > 100);
-    assert!(
-        assignments.counted > 100 && assignments.undated > 10,
-        "{assignments:?}"
-    );
+    assert!(assignments.counted > 100 && assignments.undated > 10, "{assignments:?}");
 }
 
 #[test]
@@ -119,10 +98,7 @@ fn some_combinations_are_the_same_cells_as_in_all() {
         for level in Level::ALL {
             for grain in Grain::ALL {
                 let combinations = Combinations::none().with(level, grain);
-                let one = CubeParams {
-                    combinations,
-                    ..all
-                };
+                let one = CubeParams { combinations, ..all };
                 let (found, summary) = build(&ctx, one, &facts).unwrap();
                 assert_is_naive(&one, &facts, &found, &summary);
                 let expected: Vec<_> = of_all
@@ -175,10 +151,7 @@ fn many_students_over_many_chunks_are_the_naive_cube() {
             .collect::<Vec<_>>()
     };
     for grain in [Grain::Week, Grain::Month] {
-        assert!(
-            keys(grain).is_sorted(),
-            "stream emits users, units, periods in order"
-        );
+        assert!(keys(grain).is_sorted(), "stream emits users, units, periods in order");
     }
     let (found, summary) = build(&ctx, params, &facts).unwrap();
     assert_is_naive(&params, &facts, &found, &summary);

@@ -3,39 +3,24 @@
 mod cube_support;
 
 use cube_support::{
-    assigned, build, context, day, did, february_to_march, lecture, of, small, ANA, CRS, ENV, LEC,
-    SPA,
+    assigned, build, context, day, did, february_to_march, lecture, of, small, ANA, CRS, ENV, LEC, SPA,
 };
 use empatia_engine::calendar::Grain;
 use empatia_engine::cube::{AssignedCell, Basis, InteractionKind, Level, Measures, Path};
 
 #[test]
 fn interactions_count_at_their_node_and_every_ancestor_and_not_below() {
-    let (found, summary) =
-        build(&context(1), february_to_march(Basis::Universe), &small()).unwrap();
+    let (found, summary) = build(&context(1), february_to_march(Basis::Universe), &small()).unwrap();
     let month = |level| of(&found, level, Grain::Month);
     let at_lecture = month(Level::Lecture);
     assert_eq!(at_lecture.len(), 2);
     assert_eq!((at_lecture[0].unit, at_lecture[0].user), (LEC, ANA));
-    assert_eq!(
-        (at_lecture[0].period_start, at_lecture[0].period),
-        (day(2, 1), 0)
-    );
+    assert_eq!((at_lecture[0].period_start, at_lecture[0].period), (day(2, 1), 0));
     assert_eq!(at_lecture[0].measures.amounts, [1, 0, 0, 0, 5]);
-    assert_eq!(
-        at_lecture[0].measures.active_days, 1,
-        "post and clicks on one day"
-    );
-    assert_eq!(
-        (at_lecture[1].period_start, at_lecture[1].period),
-        (day(3, 1), 1)
-    );
+    assert_eq!(at_lecture[0].measures.active_days, 1, "post and clicks on one day");
+    assert_eq!((at_lecture[1].period_start, at_lecture[1].period), (day(3, 1), 1));
     assert_eq!(at_lecture[1].measures.amounts, [0, 0, 0, 1, 0]);
-    for (level, unit) in [
-        (Level::Space, SPA),
-        (Level::Course, CRS),
-        (Level::Environment, ENV),
-    ] {
+    for (level, unit) in [(Level::Space, SPA), (Level::Course, CRS), (Level::Environment, ENV)] {
         let cells = month(level);
         assert_eq!(cells.len(), 2, "{level}");
         assert_eq!(cells[0].unit, unit);
@@ -61,10 +46,7 @@ fn periods_of_a_student_are_those_of_the_calendar() {
     assert_eq!(starts(Grain::Semester), [day(1, 1)]);
     assert_eq!(starts(Grain::Year), [day(1, 1)]);
     assert_eq!(starts(Grain::All), [day(2, 10)]);
-    assert_eq!(
-        of(&found, Level::Space, Grain::All)[0].measures.active_days,
-        3
-    );
+    assert_eq!(of(&found, Level::Space, Grain::All)[0].measures.active_days, 3);
 }
 
 #[test]
@@ -88,8 +70,7 @@ fn facts_outside_membership_or_range_count_at_no_level_and_are_reported() {
 
 #[test]
 fn basis_universe_counts_submissions_by_their_day_and_assigned_whatever_the_dates() {
-    let (found, summary) =
-        build(&context(1), february_to_march(Basis::Universe), &assigned()).unwrap();
+    let (found, summary) = build(&context(1), february_to_march(Basis::Universe), &assigned()).unwrap();
     let cells = of(&found, Level::Lecture, Grain::Month);
     assert_eq!(cells.len(), 1, "nothing happened in February");
     assert_eq!(cells[0].period_start, day(3, 1));
@@ -128,19 +109,13 @@ fn basis_due_counts_assignments_by_due_else_assigned_day() {
         late_exercises: 1,
         ..Measures::default()
     };
-    assert_eq!(
-        (cells[0].period_start, cells[0].measures),
-        (day(2, 1), february)
-    );
+    assert_eq!((cells[0].period_start, cells[0].measures), (day(2, 1), february));
     // both submissions of 5 March make one active day; due elsewhere, they count for nothing else here
     let march = Measures {
         active_days: 1,
         ..Measures::default()
     };
-    assert_eq!(
-        (cells[1].period_start, cells[1].measures),
-        (day(3, 1), march)
-    );
+    assert_eq!((cells[1].period_start, cells[1].measures), (day(3, 1), march));
     assert!(found.assigned.is_empty(), "assigned is in the cells");
     assert_eq!(summary.assignments.counted, 3);
 }

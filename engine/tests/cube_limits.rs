@@ -5,14 +5,13 @@ mod cube_support;
 use std::sync::atomic::Ordering;
 
 use cube_support::{
-    assigned, build, context, did, february_to_march, lecture, params, random_facts, small, stream,
-    Facts, ANA, SPA,
+    assigned, build, context, did, february_to_march, lecture, params, random_facts, small, stream, Facts, ANA, SPA,
 };
 use empatia_engine::calendar::{DateRange, Grain};
 use empatia_engine::context::Context;
 use empatia_engine::cube::{
-    Basis, Combinations, CubeBatch, CubeBuilder, CubeError, CubeParams, CubeStream, Interaction,
-    InteractionKind, Level, Members,
+    Basis, Combinations, CubeBatch, CubeBuilder, CubeError, CubeParams, CubeStream, Interaction, InteractionKind,
+    Level, Members,
 };
 use empatia_engine::error::EngineError;
 use rand::seq::SliceRandom;
@@ -75,11 +74,7 @@ fn builder_beyond_the_budget_is_refused_with_the_numbers_and_gives_all_back() {
         assert!(pushed < 200_000, "24 bytes each, yet never refused");
     };
     match error {
-        EngineError::Memory {
-            needed,
-            in_use,
-            budget,
-        } => {
+        EngineError::Memory { needed, in_use, budget } => {
             assert_eq!(budget, 2 << 20);
             assert!(in_use <= budget && in_use + needed > budget);
         }
@@ -130,9 +125,7 @@ fn stream_needs_memory_of_a_chunk_not_of_the_facts() {
     for user in 0..users {
         for day in 0..100 {
             let fact = did(InteractionKind::Access, day, lecture(), 1);
-            stream
-                .push_interaction(&Interaction { user, ..fact })
-                .unwrap();
+            stream.push_interaction(&Interaction { user, ..fact }).unwrap();
         }
     }
     let summary = stream.finish().unwrap();
@@ -148,23 +141,15 @@ fn cancel_between_chunks_stops_builder_and_stream() {
     let facts = with_rough_grades(&params);
     let ctx = context(2);
     ctx.cancel_flag().store(true, Ordering::Relaxed);
-    assert!(matches!(
-        build(&ctx, params, &facts),
-        Err(EngineError::Cancelled)
-    ));
-    assert!(matches!(
-        stream(&ctx, params, &facts),
-        Err(EngineError::Cancelled)
-    ));
+    assert!(matches!(build(&ctx, params, &facts), Err(EngineError::Cancelled)));
+    assert!(matches!(stream(&ctx, params, &facts), Err(EngineError::Cancelled)));
     // raised while running, from the sink of the first batch: no later wave runs
     let ctx = context(1);
     let members = Members::from_pairs(&ctx, (0..5_000).map(|user| (SPA, user))).unwrap();
     let mut builder = CubeBuilder::new(&ctx, params.check(&ctx).unwrap()).unwrap();
     for user in 0..5_000 {
         let fact = did(InteractionKind::Access, 3, lecture(), 1);
-        builder
-            .push_interaction(&Interaction { user, ..fact })
-            .unwrap();
+        builder.push_interaction(&Interaction { user, ..fact }).unwrap();
     }
     let mut emitted = 0;
     let result = builder.finish(&members, |batch| {
@@ -204,10 +189,7 @@ fn bad_facts_are_typed_errors_that_name_the_user() {
     let fact = did(InteractionKind::Post, 1, lecture(), 1);
     stream.push_interaction(&fact).unwrap();
     let error = stream
-        .push_interaction(&Interaction {
-            user: ANA - 1,
-            ..fact
-        })
+        .push_interaction(&Interaction { user: ANA - 1, ..fact })
         .unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -243,26 +225,14 @@ fn parameters_without_combination_or_with_an_endless_range_are_refused() {
         combinations: Combinations::none(),
         ..params(0, 9, Basis::Universe, 0)
     };
-    assert!(matches!(
-        none.check(&ctx),
-        Err(EngineError::EmptyInput { .. })
-    ));
+    assert!(matches!(none.check(&ctx), Err(EngineError::EmptyInput { .. })));
     let eons = CubeParams::new(DateRange::new(0, 5_000_000).unwrap());
-    assert!(matches!(
-        eons.check(&ctx),
-        Err(EngineError::InvalidParameter { .. })
-    ));
+    assert!(matches!(eons.check(&ctx), Err(EngineError::InvalidParameter { .. })));
     let tight = budgeted(1000);
     let year = params(0, 365, Basis::Universe, 0);
-    assert!(matches!(
-        year.check(&tight),
-        Err(EngineError::Memory { .. })
-    ));
+    assert!(matches!(year.check(&tight), Err(EngineError::Memory { .. })));
     let error = "TURMA".parse::<Level>().unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "level must be one of ENV, CRS, SPA, SUB, LEC, not TURMA"
-    );
+    assert_eq!(error, "level must be one of ENV, CRS, SPA, SUB, LEC, not TURMA");
     assert!(matches!(
         InteractionKind::try_from(5),
         Err(EngineError::InvalidParameter { .. })

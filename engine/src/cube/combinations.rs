@@ -41,23 +41,17 @@ impl Combinations {
 
     /// The levels with at least one grain, outermost first.
     pub fn levels(&self) -> impl Iterator<Item = Level> + '_ {
-        Level::ALL
-            .into_iter()
-            .filter(|level| self.grains[level.index()] != 0)
+        Level::ALL.into_iter().filter(|level| self.grains[level.index()] != 0)
     }
 
     /// The grains of a level, finest first.
     pub fn grains(&self, level: Level) -> impl Iterator<Item = Grain> + '_ {
-        Grain::ALL
-            .into_iter()
-            .filter(move |grain| self.contains(level, *grain))
+        Grain::ALL.into_iter().filter(move |grain| self.contains(level, *grain))
     }
 
     /// Whether any level asks for the grain.
     pub fn uses(&self, grain: Grain) -> bool {
-        Level::ALL
-            .into_iter()
-            .any(|level| self.contains(level, grain))
+        Level::ALL.into_iter().any(|level| self.contains(level, grain))
     }
 }
 

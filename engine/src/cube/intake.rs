@@ -50,9 +50,7 @@ impl Intake {
         }
         let submitted = fact.submitted.is_some();
         let grade = match fact.grade.filter(|_| submitted) {
-            Some(grade) if !grade.is_finite() => {
-                return Err(CubeError::NonFiniteGrade { user: fact.user }.into())
-            }
+            Some(grade) if !grade.is_finite() => return Err(CubeError::NonFiniteGrade { user: fact.user }.into()),
             Some(grade) => grade,
             None => f64::NAN,
         };

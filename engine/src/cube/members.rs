@@ -62,13 +62,9 @@ impl MembersBuilder {
             _reservation: reservation,
         };
         for spaces_of_user in self.pairs.chunk_by(|a, b| a.0 == b.0) {
-            members
-                .users
-                .extend(spaces_of_user.first().map(|pair| pair.0));
+            members.users.extend(spaces_of_user.first().map(|pair| pair.0));
             members.starts.push(members.spaces.len());
-            members
-                .spaces
-                .extend(spaces_of_user.iter().map(|pair| pair.1));
+            members.spaces.extend(spaces_of_user.iter().map(|pair| pair.1));
         }
         members.starts.push(members.spaces.len());
         Ok(members)

@@ -27,14 +27,8 @@ pub(super) fn grow<T>(vec: &mut Vec<T>, extra: usize, reservation: &mut Reservat
 /// # Errors
 /// As [`grow`].
 #[cold]
-pub(super) fn grow_to<T>(
-    vec: &mut Vec<T>,
-    capacity: usize,
-    reservation: &mut Reservation,
-) -> Result<()> {
-    let bytes = capacity
-        .saturating_sub(vec.capacity())
-        .saturating_mul(size_of::<T>());
+pub(super) fn grow_to<T>(vec: &mut Vec<T>, capacity: usize, reservation: &mut Reservation) -> Result<()> {
+    let bytes = capacity.saturating_sub(vec.capacity()).saturating_mul(size_of::<T>());
     reservation.grow(bytes)?;
     vec.try_reserve_exact(capacity.saturating_sub(vec.len()))
         .map_err(|_| CubeError::Allocation { bytes }.into())

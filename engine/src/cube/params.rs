@@ -55,9 +55,7 @@ impl CubeParams {
             let expected = format!("at most {MAX_RANGE_DAYS} days long");
             return Err(EngineError::invalid("range", expected, self.range.days()));
         }
-        let used = Grain::ALL
-            .into_iter()
-            .filter(|grain| self.combinations.uses(*grain));
+        let used = Grain::ALL.into_iter().filter(|grain| self.combinations.uses(*grain));
         let bytes = Periods::max_bytes(self.range).saturating_mul(used.clone().count());
         let reservation = ctx.reserve(bytes)?;
         let periods = used
@@ -97,10 +95,7 @@ impl CubePlan {
     }
 
     /// The period tables of a level's grains, finest first.
-    pub(super) fn periods_of(
-        &self,
-        level: super::Level,
-    ) -> impl Iterator<Item = &Periods> + Clone + '_ {
+    pub(super) fn periods_of(&self, level: super::Level) -> impl Iterator<Item = &Periods> + Clone + '_ {
         let combinations = self.params.combinations;
         self.tables
             .periods

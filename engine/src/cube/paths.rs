@@ -126,11 +126,7 @@ impl Units {
     ///
     /// # Errors
     /// `Memory`, `Allocation`.
-    pub fn refresh(
-        &mut self,
-        table: &PathTable,
-        levels: impl Iterator<Item = Level>,
-    ) -> Result<()> {
+    pub fn refresh(&mut self, table: &PathTable, levels: impl Iterator<Item = Level>) -> Result<()> {
         let known = self.space_of_path.len();
         let added = &table.paths[known..];
         if added.is_empty() {

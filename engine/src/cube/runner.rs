@@ -45,8 +45,7 @@ impl Slot {
             let (assigned, rest) = assignments.split_at(run_of(user, assignments));
             assignments = rest;
             let (out, memory) = (&mut self.out, &mut self.memory);
-            self.scratch
-                .student(shared, user, of_user, assigned, out, memory)?;
+            self.scratch.student(shared, user, of_user, assigned, out, memory)?;
         }
         Ok(())
     }
@@ -154,11 +153,7 @@ fn emit<E>(
             let (grain, cells) = (periods.grain(), out.cells_of(level, periods));
             if !cells.is_empty() {
                 summary.cells[level.index()][grain.index()] += cells.len() as u64;
-                sink(CubeBatch::Cells {
-                    level,
-                    grain,
-                    cells,
-                })?;
+                sink(CubeBatch::Cells { level, grain, cells })?;
             }
         }
     }

@@ -114,13 +114,8 @@ where
     #[cold]
     fn flush(&mut self) -> Result<(), E> {
         self.ctx.check()?;
-        let Intake {
-            plan,
-            paths,
-            summary,
-        } = &mut self.intake;
-        self.units
-            .refresh(paths, plan.params().combinations.levels())?;
+        let Intake { plan, paths, summary } = &mut self.intake;
+        self.units.refresh(paths, plan.params().combinations.levels())?;
         let shared = Shared {
             plan,
             units: &self.units,
@@ -149,10 +144,7 @@ where
 }
 
 /// Cuts both slices at the same users, into tasks of about [`TASK_FACTS`] facts.
-fn split(
-    interactions: &[InteractionRow],
-    assignments: &[AssignmentRow],
-) -> Vec<(Range<usize>, Range<usize>)> {
+fn split(interactions: &[InteractionRow], assignments: &[AssignmentRow]) -> Vec<(Range<usize>, Range<usize>)> {
     let mut tasks = Vec::new();
     let (mut i, mut a) = (0, 0);
     while first_user(&interactions[i..], &assignments[a..]).is_some() {

@@ -102,17 +102,10 @@ impl Scratch {
             out.summary.assignments.not_member += assignments.len() as u64;
             return Ok(());
         }
-        let events = assignments
-            .len()
-            .saturating_mul(2)
-            .saturating_add(interactions.len());
+        let events = assignments.len().saturating_mul(2).saturating_add(interactions.len());
         if u32::try_from(events).is_err() {
             let what = "facts of one student";
-            return Err(CubeError::TooMany {
-                what,
-                max: u32::MAX,
-            }
-            .into());
+            return Err(CubeError::TooMany { what, max: u32::MAX }.into());
         }
         self.unsorted.clear();
         self.assigned_paths.clear();
@@ -180,8 +173,7 @@ impl Scratch {
         self.assignments.clear();
         self.assignments.extend_from_slice(assignments);
         // grades of one day are then added in ascending order, however the facts came
-        self.assignments
-            .sort_unstable_by(|a, b| a.grade.total_cmp(&b.grade));
+        self.assignments.sort_unstable_by(|a, b| a.grade.total_cmp(&b.grade));
         let counts = &mut summary.assignments;
         for row in &self.assignments {
             if !is_member(shared, spaces, row.path) {
@@ -335,9 +327,7 @@ fn emit(
     memory: &mut Reservation,
 ) -> Result<()> {
     let ordinals = periods.ordinals();
-    let same = |a: &DayEntry, b: &DayEntry| {
-        a.unit == b.unit && ordinals[a.day as usize] == ordinals[b.day as usize]
-    };
+    let same = |a: &DayEntry, b: &DayEntry| a.unit == b.unit && ordinals[a.day as usize] == ordinals[b.day as usize];
     if cells.capacity() - cells.len() < days.len() {
         // there may be far fewer cells than days
         grow(cells, days.chunk_by(same).count(), memory)?;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use empatia_engine::calendar::{period_start, CivilDate, DateRange, FirstDayOfWeek, Grain};
 use empatia_engine::context::Context;
 use empatia_engine::cube::{
-    AssignedCell, Assignment, Basis, Cell, CubeBatch, CubeBuilder, CubeParams, CubeStream,
-    CubeSummary, FactCounts, Interaction, InteractionKind, Level, Members, Path,
+    AssignedCell, Assignment, Basis, Cell, CubeBatch, CubeBuilder, CubeParams, CubeStream, CubeSummary, FactCounts,
+    Interaction, InteractionKind, Level, Members, Path,
 };
 use empatia_engine::error::EngineError;
 use rand::seq::SliceRandom;
@@ -31,11 +31,7 @@ pub struct Collected {
 impl Collected {
     pub fn take(&mut self, batch: CubeBatch<'_>) {
         match batch {
-            CubeBatch::Cells {
-                level,
-                grain,
-                cells,
-            } => self.cells.extend(cells.iter().map(|c| (level, grain, *c))),
+            CubeBatch::Cells { level, grain, cells } => self.cells.extend(cells.iter().map(|c| (level, grain, *c))),
             CubeBatch::Assigned { level, cells } => {
                 self.assigned.extend(cells.iter().map(|c| (level, *c)));
             }
@@ -43,11 +39,7 @@ impl Collected {
     }
 }
 
-pub fn build(
-    ctx: &Context,
-    params: CubeParams,
-    facts: &Facts,
-) -> Result<(Collected, CubeSummary), EngineError> {
+pub fn build(ctx: &Context, params: CubeParams, facts: &Facts) -> Result<(Collected, CubeSummary), EngineError> {
     let members = Members::from_pairs(ctx, facts.members.iter().copied())?;
     let mut builder = CubeBuilder::new(ctx, params.check(ctx)?)?;
     for fact in &facts.interactions {
@@ -65,11 +57,7 @@ pub fn build(
 }
 
 /// Orders the facts by user first, as the stream wants them.
-pub fn stream(
-    ctx: &Context,
-    params: CubeParams,
-    facts: &Facts,
-) -> Result<(Collected, CubeSummary), EngineError> {
+pub fn stream(ctx: &Context, params: CubeParams, facts: &Facts) -> Result<(Collected, CubeSummary), EngineError> {
     let members = Members::from_pairs(ctx, facts.members.iter().copied())?;
     let mut collected = Collected::default();
     let mut by_user: BTreeMap<i64, (Vec<&Interaction>, Vec<&Assignment>)> = BTreeMap::new();
@@ -216,9 +204,7 @@ pub fn naive(params: &CubeParams, facts: &Facts) -> Naive {
 pub fn random_facts(rng: &mut impl Rng, params: &CubeParams, facts: usize) -> Facts {
     let users = 9i64;
     // ids of any sign and size, not dense
-    let id = |level: usize, n: i64| {
-        [-7, 1 << 40, 3, 500, i64::MAX, i64::MIN][n as usize % 6] ^ level as i64
-    };
+    let id = |level: usize, n: i64| [-7, 1 << 40, 3, 500, i64::MAX, i64::MIN][n as usize % 6] ^ level as i64;
     let path = |rng: &mut dyn rand::RngCore| {
         let mut ids = [None; 5];
         for (level, slot) in ids.iter_mut().enumerate() {
@@ -255,9 +241,7 @@ pub fn random_facts(rng: &mut impl Rng, params: &CubeParams, facts: usize) -> Fa
             submitted: opt(rng),
             late: rng.gen_bool(0.3),
             // sixty-fourths add up exactly in any order
-            grade: rng
-                .gen_bool(0.6)
-                .then(|| f64::from(rng.gen_range(0..=64)) / 64.0),
+            grade: rng.gen_bool(0.6).then(|| f64::from(rng.gen_range(0..=64)) / 64.0),
         });
     }
     for user in 0..users {
@@ -294,11 +278,7 @@ pub const LEC: i64 = 10_000;
 pub const ANA: i64 = 7;
 
 pub fn day(month: u8, day: u8) -> i32 {
-    let date = CivilDate {
-        year: 2024,
-        month,
-        day,
-    };
+    let date = CivilDate { year: 2024, month, day };
     i32::try_from(date.to_days()).unwrap()
 }
 
@@ -321,10 +301,7 @@ pub fn did(kind: InteractionKind, day: i32, path: Path, amount: i64) -> Interact
 }
 
 pub fn of(found: &Collected, level: Level, grain: Grain) -> Vec<Cell> {
-    let cells = found
-        .cells
-        .iter()
-        .filter(|(l, g, _)| (*l, *g) == (level, grain));
+    let cells = found.cells.iter().filter(|(l, g, _)| (*l, *g) == (level, grain));
     cells.map(|(_, _, cell)| *cell).collect()
 }
 
