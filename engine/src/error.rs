@@ -4,6 +4,7 @@
 //! each variant to a SQLSTATE and adds the hint.
 
 use crate::codec::CodecError;
+use crate::cube::CubeError;
 
 /// What can go wrong in a computation of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,10 @@ pub enum EngineError {
     /// An error of linfa's own, met behind its traits.
     #[error(transparent)]
     Linfa(#[from] linfa::Error),
+
+    /// Facts the cube cannot be built from.
+    #[error(transparent)]
+    Cube(#[from] CubeError),
 }
 
 /// Shorthand for results of this crate.

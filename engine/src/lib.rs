@@ -4,8 +4,10 @@
 //! the outside (threads, memory budget, cancel flag) comes in through [`context::Context`].
 #![forbid(unsafe_code)]
 
+pub mod calendar;
 pub mod codec;
 pub mod context;
+pub mod cube;
 pub mod data;
 pub mod error;
 pub mod kmeans;

@@ -112,7 +112,7 @@ COMMENT ON FUNCTION empatia._dense_rows(integer, text, bigint) IS 'members x per
 
 CREATE FUNCTION empatia._build_part(client_id integer, level text, grain text, range_from date, range_to date, automatic boolean, full_build boolean, at_change bigint)
 RETURNS empatia.build_row
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
     began CONSTANT timestamptz := clock_timestamp();
     basis CONSTANT text := empatia._setting_value('assignment_basis');
@@ -126,9 +126,10 @@ DECLARE
 BEGIN
     EXECUTE empatia._render('SELECT b.* FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') INTO old USING client_id, level, grain;
     IF old.client_id IS NOT NULL AND NOT full_build AND old.assignment_basis = basis AND old.first_day_of_week = first_day
-       AND (old.date_from, old.date_to) = (range_from, range_to)
-           -- days that a new fact added to an automatic range hold no facts that the change log does not know
-           OR (old.automatic_range AND automatic AND old.date_from >= range_from AND old.date_to <= range_to AND (grain <> 'ALL' OR old.date_from = range_from)) THEN
+       AND ((old.date_from, old.date_to) = (range_from, range_to)
+            -- days that a new fact added to an automatic range hold no facts that the change log does not know
+            OR old.automatic_range AND automatic AND old.date_from >= range_from AND old.date_to <= range_to
+               AND (grain <> 'ALL' OR old.date_from = range_from)) THEN
         touched := empatia._stage_touched(client_id, old.change_id, grain, range_from, range_to, first_day, old.stored_rows);
     END IF;
     IF touched IS NULL THEN

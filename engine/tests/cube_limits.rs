@@ -1,0 +1,243 @@
+//! What the cube does when it must not go on (budget, cancel, bad facts), and that threads make no difference.
+
+mod cube_support;
+
+use std::sync::atomic::Ordering;
+
+use cube_support::{
+    assigned, build, context, did, february_to_march, lecture, params, random_facts, small, stream, Facts, ANA, SPA,
+};
+use empatia_engine::calendar::{DateRange, Grain};
+use empatia_engine::context::Context;
+use empatia_engine::cube::{
+    Basis, Combinations, CubeBatch, CubeBuilder, CubeError, CubeParams, CubeStream, Interaction, InteractionKind,
+    Level, Members,
+};
+use empatia_engine::error::EngineError;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// Everything comparable by bits, grades that do not add up exactly.
+fn with_rough_grades(params: &CubeParams) -> Facts {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+    let mut facts = random_facts(&mut rng, params, 20_000);
+    for fact in &mut facts.assignments {
+        fact.grade = Some(rng.gen::<f64>());
+        fact.user = rng.gen_range(-4..5);
+    }
+    facts
+}
+
+#[test]
+fn output_is_bit_identical_for_any_thread_count_and_order_of_pushing() {
+    for basis in [Basis::Universe, Basis::Due] {
+        let params = params(0, 365, basis, 0);
+        let mut facts = with_rough_grades(&params);
+        let reference = build(&context(1), params, &facts).unwrap();
+        let streamed = stream(&context(1), params, &facts).unwrap();
+        assert!(reference.0.cells.len() > 1000);
+        for threads in [2, 5] {
+            assert_eq!(build(&context(threads), params, &facts).unwrap(), reference);
+            assert_eq!(stream(&context(threads), params, &facts).unwrap(), streamed);
+        }
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(12);
+        facts.interactions.shuffle(&mut rng);
+        facts.assignments.shuffle(&mut rng);
+        assert_eq!(build(&context(3), params, &facts).unwrap(), reference);
+        assert_eq!(stream(&context(3), params, &facts).unwrap(), streamed);
+        assert_eq!(reference.1, streamed.1);
+    }
+}
+
+fn budgeted(bytes: usize) -> Context {
+    let builder = Context::builder().threads(2).memory_budget(bytes);
+    builder.build().unwrap()
+}
+
+#[test]
+fn builder_beyond_the_budget_is_refused_with_the_numbers_and_gives_all_back() {
+    let ctx = budgeted(2 << 20);
+    let params = params(0, 365, Basis::Universe, 0);
+    let mut builder = CubeBuilder::new(&ctx, params.check(&ctx).unwrap()).unwrap();
+    let mut pushed = 0u64;
+    let error = loop {
+        let fact = did(InteractionKind::Access, (pushed % 365) as i32, lecture(), 1);
+        let fact = Interaction {
+            user: pushed as i64,
+            ..fact
+        };
+        if let Err(error) = builder.push_interaction(&fact) {
+            break error;
+        }
+        pushed += 1;
+        assert!(pushed < 200_000, "24 bytes each, yet never refused");
+    };
+    match error {
+        EngineError::Memory { needed, in_use, budget } => {
+            assert_eq!(budget, 2 << 20);
+            assert!(in_use <= budget && in_use + needed > budget);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(pushed > 20_000, "refused after {pushed} rows of 24 bytes");
+    drop(builder);
+    assert_eq!(ctx.in_use(), 0);
+}
+
+#[test]
+fn finish_beyond_the_budget_is_refused_though_the_facts_fit() {
+    let params = params(0, 3_000, Basis::Universe, 0);
+    let run = |ctx: &Context| {
+        let members = Members::from_pairs(ctx, [(SPA, ANA)]).unwrap();
+        let mut builder = CubeBuilder::new(ctx, params.check(ctx).unwrap()).unwrap();
+        for day in (0..3_000).flat_map(|day| [day; 10]) {
+            let fact = did(InteractionKind::Access, day, lecture(), 1);
+            builder.push_interaction(&fact).unwrap();
+        }
+        builder.finish(&members, |_| Ok::<(), EngineError>(()))
+    };
+    assert!(run(&context(2)).is_ok());
+    let tight = budgeted(2_500_000);
+    assert!(matches!(run(&tight), Err(EngineError::Memory { .. })));
+    assert_eq!(tight.in_use(), 0);
+}
+
+#[test]
+fn stream_needs_memory_of_a_chunk_not_of_the_facts() {
+    // 2 million facts are 48 MB as rows
+    let ctx = budgeted(24 << 20);
+    let params = CubeParams {
+        combinations: Combinations::none().with(Level::Lecture, Grain::Week),
+        ..params(0, 365, Basis::Universe, 0)
+    };
+    let users = 20_000i64;
+    let members = Members::from_pairs(&ctx, (0..users).map(|user| (SPA, user))).unwrap();
+    let mut cells = 0usize;
+    let plan = params.check(&ctx).unwrap();
+    let mut stream = CubeStream::new(&ctx, plan, &members, |batch| {
+        if let CubeBatch::Cells { cells: batch, .. } = batch {
+            cells += batch.len();
+        }
+        Ok::<(), EngineError>(())
+    })
+    .unwrap();
+    for user in 0..users {
+        for day in 0..100 {
+            let fact = did(InteractionKind::Access, day, lecture(), 1);
+            stream.push_interaction(&Interaction { user, ..fact }).unwrap();
+        }
+    }
+    let summary = stream.finish().unwrap();
+    assert_eq!(summary.interactions.counted, 2_000_000);
+    // days 0..=99 from a Saturday: that one, and 99 days from Sunday are 15 weeks
+    assert_eq!(cells, 20_000 * 16);
+    assert_eq!(summary.total_cells(), cells as u64);
+}
+
+#[test]
+fn cancel_between_chunks_stops_builder_and_stream() {
+    let params = params(0, 365, Basis::Universe, 0);
+    let facts = with_rough_grades(&params);
+    let ctx = context(2);
+    ctx.cancel_flag().store(true, Ordering::Relaxed);
+    assert!(matches!(build(&ctx, params, &facts), Err(EngineError::Cancelled)));
+    assert!(matches!(stream(&ctx, params, &facts), Err(EngineError::Cancelled)));
+    // raised while running, from the sink of the first batch: no later wave runs
+    let ctx = context(1);
+    let members = Members::from_pairs(&ctx, (0..5_000).map(|user| (SPA, user))).unwrap();
+    let mut builder = CubeBuilder::new(&ctx, params.check(&ctx).unwrap()).unwrap();
+    for user in 0..5_000 {
+        let fact = did(InteractionKind::Access, 3, lecture(), 1);
+        builder.push_interaction(&Interaction { user, ..fact }).unwrap();
+    }
+    let mut emitted = 0;
+    let result = builder.finish(&members, |batch| {
+        ctx.cancel_flag().store(true, Ordering::Relaxed);
+        if let CubeBatch::Cells { cells, .. } = batch {
+            emitted += cells.len();
+        }
+        Ok::<(), EngineError>(())
+    });
+    assert!(matches!(result, Err(EngineError::Cancelled)));
+    assert!(emitted > 0 && emitted < 5_000 * 35 / 10, "{emitted}");
+    drop(members);
+    assert_eq!(ctx.in_use(), 0);
+}
+
+#[test]
+fn bad_facts_are_typed_errors_that_name_the_user() {
+    let ctx = context(1);
+    let params = params(0, 365, Basis::Universe, 0);
+    let cube_error = |facts: &Facts| match build(&ctx, params, facts) {
+        Err(EngineError::Cube(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let mut facts = small();
+    facts.interactions = vec![
+        did(InteractionKind::Post, 1, lecture(), i64::MAX),
+        did(InteractionKind::Post, 2, lecture(), 1),
+    ];
+    assert_eq!(cube_error(&facts), CubeError::AmountOverflow { user: ANA });
+    let mut facts = assigned();
+    facts.assignments[0].grade = Some(f64::NAN);
+    assert_eq!(cube_error(&facts), CubeError::NonFiniteGrade { user: ANA });
+
+    let members = Members::from_pairs(&ctx, [(SPA, ANA)]).unwrap();
+    let plan = params.check(&ctx).unwrap();
+    let mut stream = CubeStream::new(&ctx, plan, &members, |_| Ok::<(), EngineError>(())).unwrap();
+    let fact = did(InteractionKind::Post, 1, lecture(), 1);
+    stream.push_interaction(&fact).unwrap();
+    let error = stream
+        .push_interaction(&Interaction { user: ANA - 1, ..fact })
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "facts must come ordered by user, but user 6 follows user 7"
+    );
+}
+
+#[test]
+fn errors_of_the_sink_come_back_as_they_are() {
+    #[derive(Debug)]
+    enum Failure {
+        Disk,
+        Engine,
+    }
+    impl From<EngineError> for Failure {
+        fn from(_: EngineError) -> Self {
+            Failure::Engine
+        }
+    }
+    let ctx = context(1);
+    let members = Members::from_pairs(&ctx, [(SPA, ANA)]).unwrap();
+    let plan = february_to_march(Basis::Universe).check(&ctx).unwrap();
+    let mut builder = CubeBuilder::new(&ctx, plan).unwrap();
+    builder.push_interaction(&small().interactions[0]).unwrap();
+    let result = builder.finish(&members, |_| Err(Failure::Disk));
+    assert!(matches!(result, Err(Failure::Disk)));
+}
+
+#[test]
+fn parameters_without_combination_or_with_an_endless_range_are_refused() {
+    let ctx = context(1);
+    let none = CubeParams {
+        combinations: Combinations::none(),
+        ..params(0, 9, Basis::Universe, 0)
+    };
+    assert!(matches!(none.check(&ctx), Err(EngineError::EmptyInput { .. })));
+    let eons = CubeParams::new(DateRange::new(0, 5_000_000).unwrap());
+    assert!(matches!(eons.check(&ctx), Err(EngineError::InvalidParameter { .. })));
+    let tight = budgeted(1000);
+    let year = params(0, 365, Basis::Universe, 0);
+    assert!(matches!(year.check(&tight), Err(EngineError::Memory { .. })));
+    let error = "TURMA".parse::<Level>().unwrap_err().to_string();
+    assert_eq!(error, "level must be one of ENV, CRS, SPA, SUB, LEC, not TURMA");
+    assert!(matches!(
+        InteractionKind::try_from(5),
+        Err(EngineError::InvalidParameter { .. })
+    ));
+    for kind in InteractionKind::ALL {
+        assert_eq!(InteractionKind::try_from(kind.index() as u8).unwrap(), kind);
+    }
+}
