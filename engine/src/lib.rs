@@ -3,3 +3,7 @@
 //! Pure computation: no PostgreSQL, no I/O, no clock, no globals. Everything a long computation needs from
 //! the outside (threads, memory budget, cancel flag) comes in through [`context::Context`].
 #![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod context;
+pub mod error;
