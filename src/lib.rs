@@ -2,7 +2,18 @@
 //! of `sql/`. All `unsafe` lives under `pg/`.
 use pgrx::prelude::*;
 
+pub mod error;
+pub mod guc;
+pub mod pg;
+#[cfg(any(test, feature = "pg_test"))]
+mod pg_tests;
+
 ::pgrx::pg_module_magic!(name, version);
+
+#[pg_guard]
+extern "C-unwind" fn _PG_init() {
+    guc::register();
+}
 
 /// The version of the library that is loaded, which may be newer than the SQL objects until `ALTER EXTENSION`.
 #[pg_extern(immutable, parallel_safe)]
