@@ -1,5 +1,8 @@
 //! Empatia: the extension. Thin: it moves rows between PostgreSQL and [`empatia_engine`], and installs the SQL
 //! of `sql/`. All `unsafe` lives under `pg/`.
+// SQL functions have to return an `ErrorReport` by value for pgrx to keep its SQLSTATE and HINT.
+#![allow(clippy::result_large_err)]
+
 use pgrx::prelude::*;
 
 pub mod error;
