@@ -309,12 +309,20 @@ mod tests {
              SET LOCAL min_parallel_table_scan_size = 0",
         )
         .unwrap();
-        let mut sum = 0;
+        let workers = "SELECT count(*) FROM pg_stat_activity WHERE leader_pid = pg_backend_pid()";
+        let (mut sum, mut at_work) = (0, None);
         query("SELECT n FROM read_parallel", &[], &[Int8], |row| {
             sum += row.i64(0).unwrap_or(0);
+            if at_work.is_none() {
+                at_work = bigint(workers)?;
+            }
             Ok(())
         })
         .unwrap();
+        assert!(
+            at_work >= Some(1),
+            "the plan must not be denied its workers"
+        );
         assert_eq!(sum, 100_000 * 100_001 / 2);
     }
 }
