@@ -306,9 +306,10 @@ mod tests {
         Spi::run(
             "CREATE TABLE read_parallel AS SELECT n::int8 FROM generate_series(1, 100000) n; ANALYZE read_parallel;
              SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;
-             SET LOCAL min_parallel_table_scan_size = 0",
+             SET LOCAL min_parallel_table_scan_size = 0; SET LOCAL parallel_leader_participation = off",
         )
         .unwrap();
+        // without the leader's help the first row proves a worker, which then waits for room in its queue
         let workers = "SELECT count(*) FROM pg_stat_activity WHERE leader_pid = pg_backend_pid()";
         let (mut sum, mut at_work) = (0, None);
         query("SELECT n FROM read_parallel", &[], &[Int8], |row| {
