@@ -1,0 +1,169 @@
+//! Errors of the extension: one type to carry them, one mapping from the engine's errors to SQLSTATEs.
+//!
+//! Code of the extension returns [`Result`]; a `#[pg_extern]` returns `Result<_, ErrorReport>` and `?` converts.
+//! (Returned as anything else than an `ErrorReport`, pgrx would report the error as 22000 and drop the hint.)
+//!
+//! Style: lower case, no full stop, what was expected and what was found; the remedy is the HINT.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use empatia_engine::error::EngineError;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::PgSqlErrorCode;
+
+/// An error on its way to the client: SQLSTATE, message, optional DETAIL and HINT.
+///
+/// Boxed, so that a `Result<(), Error>` returned once per row is one word.
+#[derive(Debug)]
+pub struct Error(Box<ErrorReport>);
+
+/// Result of everything in the extension below the SQL functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error with an explicit SQLSTATE; prefer the named constructors below.
+    #[track_caller]
+    pub fn new(code: PgSqlErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(ErrorReport::new(code, message, "empatia")))
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self(Box::new((*self.0).set_hint(hint)))
+    }
+
+    /// Facts that do not fit into the message.
+    #[must_use]
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        Self(Box::new((*self.0).set_detail(detail)))
+    }
+
+    /// 22023: a parameter outside its domain. Reads "`name` must be `expected`, not `found`".
+    #[track_caller]
+    pub fn invalid_parameter(
+        name: &str,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("{name} must be {expected}, not {found}"),
+        )
+    }
+
+    /// 22023: a name that is not one of `valid`, which the HINT lists.
+    #[track_caller]
+    pub fn unknown_name(what: &str, found: &str, valid: &[&str]) -> Self {
+        Self::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            format!("unknown {what} \"{found}\""),
+        )
+        .hint(format!("Valid values are {}.", valid.join(", ")))
+    }
+
+    /// 42704: something named that does not exist.
+    #[track_caller]
+    pub fn not_found(what: &str, name: impl fmt::Display) -> Self {
+        Self::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("{what} \"{name}\" does not exist"),
+        )
+    }
+
+    /// 55000: the database is not (yet) in the state this needs; give a hint.
+    #[track_caller]
+    pub fn not_ready(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            message,
+        )
+    }
+
+    /// XX000: a fault of ours, not of the user's.
+    #[track_caller]
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
+    }
+
+    /// The report behind this error.
+    pub fn report(&self) -> &ErrorReport {
+        &self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl From<Error> for ErrorReport {
+    fn from(error: Error) -> Self {
+        *error.0
+    }
+}
+
+impl From<ErrorReport> for Error {
+    fn from(report: ErrorReport) -> Self {
+        Self(Box::new(report))
+    }
+}
+
+impl From<EngineError> for Error {
+    #[track_caller]
+    fn from(error: EngineError) -> Self {
+        use PgSqlErrorCode as Code;
+        match &error {
+            EngineError::Cancelled => Self::new(
+                Code::ERRCODE_QUERY_CANCELED,
+                "computation cancelled due to an interrupt",
+            ),
+            EngineError::Memory {
+                needed,
+                in_use,
+                budget,
+            } => Self::new(
+                Code::ERRCODE_OUT_OF_MEMORY,
+                format!(
+                    "memory required is {} MB, empatia.memory_limit is {} MB",
+                    megabytes(needed.saturating_add(*in_use)),
+                    megabytes(*budget)
+                ),
+            )
+            .detail(format!(
+                "{in_use} bytes are in use and {needed} more were asked for."
+            ))
+            .hint(
+                "Raise empatia.memory_limit, or compute fewer levels, grains or clients at once.",
+            ),
+            EngineError::InvalidParameter { .. } => {
+                Self::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, error.to_string())
+            }
+            EngineError::EmptyInput { .. } => {
+                Self::new(Code::ERRCODE_NO_DATA_FOUND, error.to_string())
+            }
+            EngineError::NonFinite { .. }
+            | EngineError::OutOfDomain { .. }
+            | EngineError::InvalidWeight { .. } => {
+                Self::new(Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, error.to_string())
+            }
+            EngineError::Dimension { .. } => {
+                Self::new(Code::ERRCODE_DATA_EXCEPTION, error.to_string())
+            }
+            EngineError::ThreadPool { .. } => {
+                Self::new(Code::ERRCODE_INSUFFICIENT_RESOURCES, error.to_string())
+                    .hint("Lower empatia.threads.")
+            }
+            EngineError::Codec(_) => Self::new(Code::ERRCODE_DATA_CORRUPTED, error.to_string()),
+            // Linfa's own errors and variants added to the engine later: nothing the user could have given.
+            _ => Self::internal(error.to_string()),
+        }
+    }
+}
+
+/// Whole mebibytes, rounded up: a requirement must not read as fitting.
+fn megabytes(bytes: usize) -> usize {
+    bytes.div_ceil(1 << 20)
+}

@@ -1,0 +1,15 @@
+//! The bridge to PostgreSQL: the only unsafe code of the extension, behind safe functions.
+//!
+//! Rules kept by everything here: an error of PostgreSQL reaches Rust as an unwinding panic (pgrx converts the
+//! longjmp at every call), so cleaning up is done in `Drop`, never by catching and going on; a callback given to
+//! PostgreSQL is `#[pg_guard]`, so no unwinding crosses a C frame; no Rust thread but the backend's own calls in.
+
+pub mod column;
+pub mod copy_row;
+mod memory;
+pub mod read;
+pub mod row;
+pub mod settings;
+mod snapshot;
+pub mod threads;
+pub mod write;
