@@ -10,6 +10,6 @@ if [ -x benches/run.sh ]; then
   step "build and install" scripts/install.sh
   pg_start "bench-$$" "shared_buffers = '512MB'" "work_mem = '64MB'" "maintenance_work_mem = '512MB'"
   pg_connect "bench-$$"
-  export PG_BIN PATH=$PG_BIN:$PATH
+  export PATH=$PG_BIN:$PATH
   step "benches/run.sh" benches/run.sh
 fi

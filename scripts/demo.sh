@@ -40,7 +40,7 @@ begin=$SECONDS
 step "build and install into a private copy of PostgreSQL $PG_MAJOR" scripts/install.sh
 pg_tree
 step "start a throw-away server" start
-export PG_BIN PATH=$PG_BIN:$PATH
+export PATH=$PG_BIN:$PATH
 for file in "${steps[@]}"; do
   case $file in
     *.sql) step "$file" run_sql "$file" ;;

@@ -56,7 +56,7 @@ _house() {
 
 HOUSE=$(_house) || exit 1
 PG_TREE=$HOUSE/.pg/$PG_MAJOR
-PG_BIN=$PG_TREE/usr/lib/postgresql/$PG_MAJOR/bin
+export PG_BIN=$PG_TREE/usr/lib/postgresql/$PG_MAJOR/bin
 export PGRX_HOME=${PGRX_HOME:-$HOUSE/.pg/pgrx}
 # cargo-pgrx adds a linker flag that build.rs gives already; one set of flags means one compilation.
 export CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1

@@ -14,7 +14,7 @@ _pool_end() {
   local pids
   pids=$(jobs -p)
   # shellcheck disable=SC2086
-  [ -z "$pids" ] || kill $pids 2>/dev/null || true
+  [ -z "$pids" ] || { kill $pids 2>/dev/null; wait; } || true
   rm -rf "$POOL_DIR"
 }
 
@@ -25,10 +25,15 @@ pool_run() {
 }
 
 _pool_one() {
-  local name=$1 begin=$SECONDS status=0 log
+  local name=$1 begin=$SECONDS status=0 log child=
   shift
   log=$POOL_DIR/${name//\//_}
-  timeout --kill-after=20 "$POOL_LIMIT" "$@" > "$log" 2>&1 || status=$?
+  # Shells in the background ignore an interrupt: the one that started this passes it on as TERM, and timeout
+  # passes it to the test and what that has started.
+  trap 'kill "$child" 2>/dev/null; exit 143' TERM
+  timeout --kill-after=20 "$POOL_LIMIT" "$@" > "$log" 2>&1 &
+  child=$!
+  wait "$child" || status=$?
   if [ "$status" = 124 ]; then printf 'stopped after %s s (TEST_TIMEOUT)\n' "$POOL_LIMIT" >> "$log"; fi
   if [ "$status" = 0 ]; then
     { printf 'ok - %s (%s s)\n' "$name" "$((SECONDS - begin))"

@@ -39,19 +39,20 @@ run_clippy() {
 }
 run_engine() { cargo test --profile checked -p empatia-engine; }
 
+PGRX_SERVER=pgrx-$$
+PG_STARTED+=("$PGRX_SERVER") # to be stopped at the end if the harness did not
 # The harness of pgrx starts its own server; as root, it does so through sudo.
 run_pgtest() {
-  local name=pgrx-$$ dir args=() status=0
-  dir=$(_pg_dir "$name")
+  local dir args=() status=0
+  dir=$(_pg_dir "$PGRX_SERVER")
   mkdir -p "$dir"
-  PG_STARTED+=("$name")
   if [ "$(id -u)" = 0 ]; then
     command -v sudo >/dev/null || die "pgrx needs sudo to run its server as $SERVER_USER: run scripts/setup.sh"
     chown "$SERVER_USER" "$dir"
     args=(--runas "$SERVER_USER")
   fi
   cargo pgrx test --release "${features[@]}" --pgdata "$dir/data" ${args[@]+"${args[@]}"} "pg$PG_MAJOR" || status=$?
-  pg_stop "$name"
+  pg_stop "$PGRX_SERVER"
   return "$status"
 }
 
@@ -87,10 +88,7 @@ run() {
   local kind=$1 what=$2 begin=$SECONDS status=0
   is_wanted "$kind" || return 0
   printf '\n==== %s: %s ====\n' "$kind" "$what"
-  # In the background, so that an interrupt is noticed at once rather than when the kind ends.
-  "run_$kind" > >(tee "$LOGS/$kind") 2>&1 9>&- &
-  wait $! || status=$?
-  sleep 0.1 # tee's last lines
+  "run_$kind" 2>&1 9>&- | tee -i "$LOGS/$kind" || status=$?
   tally "$kind" "$status" "$((SECONDS - begin))" "$LOGS/$kind"
 }
 

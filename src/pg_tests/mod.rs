@@ -13,13 +13,17 @@ mod tests {
     #[pg_test]
     fn version_of_library_control_file_and_objects_agree() -> Result<(), pgrx::spi::Error> {
         let one = |query: &str| Spi::get_one::<String>(query);
-        assert_eq!(one("SELECT empatia.version()")?.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+        assert_eq!(
+            one("SELECT empatia.version()")?.as_deref(),
+            Some(env!("CARGO_PKG_VERSION"))
+        );
         assert_eq!(
             one("SELECT default_version FROM pg_catalog.pg_available_extensions WHERE name = 'empatia'")?.as_deref(),
             Some(env!("CARGO_PKG_VERSION"))
         );
         assert_eq!(
-            one("SELECT extversion::text FROM pg_catalog.pg_extension WHERE extname = 'empatia'")?.as_deref(),
+            one("SELECT extversion::text FROM pg_catalog.pg_extension WHERE extname = 'empatia'")?
+                .as_deref(),
             Some(env!("CARGO_PKG_VERSION"))
         );
         Ok(())

@@ -8,7 +8,7 @@
 set -euo pipefail
 # shellcheck source=scripts/pg.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/pg.sh"
-export PG_BIN PATH=$PG_BIN:$PATH
+export PATH=$PG_BIN:$PATH
 
 TEST_NAME=$(basename "$0" .sh)
 SERVER=
@@ -17,6 +17,7 @@ SERVER=
 _server_name() { printf '%.12s-%s%s' "$TEST_NAME" "$$" "${1:+-$1}"; }
 
 # server_start [CONF...]: a server, which psql and sql() then talk to.
+# shellcheck disable=SC2120
 server_start() {
   SERVER=$(_server_name)
   pg_start "$SERVER" "$@"

@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 
 expected=$(sed -nE '/^\[package\]/,/^\[/s/^version = "(.*)"/\1/p' "$PROJECT/Cargo.toml")
-server_start
+server_start "max_connections = 20"
 create_database app
 assert_sql 'SELECT empatia.version()' "$expected" "version of a new server"
 server_restart fast
