@@ -91,7 +91,7 @@ pg_start() {
     [ "$#" = 0 ] || printf '%s\n' "$@"
   } | as_server tee -a "$dir/data/postgresql.conf" >/dev/null
   if ! as_server "$PG_BIN/pg_ctl" start -s -w -t "$PG_WAIT" -D "$dir/data" -l "$dir/log" >/dev/null 2>&1; then
-    warn "server $name did not start within $PG_WAIT s; the end of its log:"
+    warn "server $name did not start (limit: $PG_WAIT s); the end of its log:"
     tail -n 30 "$dir/log" >&2 2>/dev/null || true
     return 1
   fi

@@ -28,9 +28,9 @@ _pool_one() {
   local name=$1 begin=$SECONDS status=0 log child=
   shift
   log=$POOL_DIR/${name//\//_}
-  # Shells in the background ignore an interrupt: the one that started this passes it on as TERM, and timeout
-  # passes it to the test and what that has started.
-  trap 'kill "$child" 2>/dev/null; exit 143' TERM
+  # timeout is in a process group of its own, which a terminal's interrupt does not reach: it gets a TERM, which it
+  # passes on to the test and what that has started.
+  trap 'kill "$child" 2>/dev/null; exit 143' INT TERM HUP
   timeout --kill-after=20 "$POOL_LIMIT" "$@" > "$log" 2>&1 &
   child=$!
   wait "$child" || status=$?
