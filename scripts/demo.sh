@@ -44,7 +44,7 @@ export PATH=$PG_BIN:$PATH
 for file in "${steps[@]}"; do
   case $file in
     *.sql) step "$file" run_sql "$file" ;;
-    *) step "$file" bash "$file" ;;
+    *) step "$file" bash "$file" "$DATA" ;;
   esac
 done
 say "demo finished in $((SECONDS - begin)) s"

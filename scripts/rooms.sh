@@ -24,7 +24,7 @@ rule "engine forbids unsafe code" "$(grep -q '^#!\[forbid(unsafe_code)\]' engine
 rule "unsafe only under src/pg" "$(code "${outside[@]}" | grep -w unsafe || true)"
 rule "no test is ignored" "$(code "${engine[@]}" "${outside[@]}" | grep -E '#\[ignore' || true)"
 if command -v shellcheck >/dev/null; then
-  rule "scripts pass shellcheck" "$(shellcheck -x -P . "${scripts[@]}" 2>&1 || true)"
+  rule "scripts pass shellcheck" "$(shellcheck -S warning -x -P . "${scripts[@]}" 2>&1 || true)"
 else
   rule "scripts pass shellcheck" "no shellcheck on this machine: run scripts/setup.sh"
 fi

@@ -60,7 +60,7 @@ SERVER=test-$$
 server() {
   [ -d "$(_pg_dir "$SERVER")" ] || pg_start "$SERVER" "max_connections = 200"
   pg_connect "$SERVER"
-  export PG_CONFIG=$PG_BIN/pg_config
+  export PG_CONFIG=$PG_BIN/pg_config PATH=$PG_BIN:$PATH
 }
 run_regress() { tests/regress/run.sh; }
 run_isolation() { tests/isolation/run.sh; }
