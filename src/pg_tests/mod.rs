@@ -7,6 +7,7 @@ mod measure;
 mod read;
 mod settings;
 mod threads;
+mod version;
 mod write;
 
 use crate::error::Result;

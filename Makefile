@@ -1,0 +1,41 @@
+# PGXS habits for an extension that cargo builds: make, make install, make installcheck. `make help` lists the rest.
+PG_CONFIG ?= pg_config
+SHELL := /bin/bash
+# cargo runs side by side by itself, and two of them only wait for each other
+.NOTPARALLEL:
+.PHONY: all build install installcheck setup demo test bench clean distclean help
+
+all: build
+
+build: ## build the library (release) for the PostgreSQL of PG_CONFIG, without installing it
+	@scripts/build.sh "$(PG_CONFIG)"
+
+install: ## build, and install into the PostgreSQL of PG_CONFIG (default: the first pg_config on the PATH)
+	@scripts/install.sh "$(PG_CONFIG)"
+
+installcheck: ## pg_regress and isolation tests on the running server of PGHOST, PGPORT, PGUSER
+	@PG_CONFIG="$(PG_CONFIG)" tests/regress/run.sh
+	@PG_CONFIG="$(PG_CONFIG)" tests/isolation/run.sh
+
+setup: ## install what building and testing need (Debian 12)
+	@scripts/setup.sh
+
+demo: ## the whole on a throw-away server; DATA=dir loads OULAD from there, KEEP=1 leaves the server running
+	@DATA="$(DATA)" KEEP="$(KEEP)" scripts/demo.sh
+
+test: ## every test; ONLY=fmt,rooms,clippy,engine,pgtest,regress,isolation,shell,docs selects
+	@ONLY="$(ONLY)" scripts/test.sh
+
+bench: ## the benchmarks
+	@scripts/bench.sh
+
+clean: ## stop our servers; remove what was built and what tests wrote
+	@scripts/pg.sh stop --all
+	@rm -rf tests/regress/results tests/isolation/results
+	cargo clean
+
+distclean: clean ## clean, and the private copy of PostgreSQL too
+	@rm -rf .pg .run
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# The whole of Empatia on a throw-away server: build, install, generate (or load) data, run the pipeline.
+#   scripts/demo.sh                  the generated OpenRedu platform: demo/openredu.sql, then demo/run.sql
+#   DATA=DIR scripts/demo.sh         OULAD's files in DIR: demo/oulad_load.sh, then demo/run_oulad.sql
+#   KEEP=1 scripts/demo.sh           leave the server running, and say how to reach and how to stop it
+set -euo pipefail
+# shellcheck source=scripts/pg.sh
+source "$(dirname "${BASH_SOURCE[0]}")/pg.sh"
+
+NAME=demo
+DATABASE=empatia
+
+start() {
+  local conf=("shared_buffers = '256MB'" "work_mem = '32MB'" "maintenance_work_mem = '256MB'")
+  if [ -e "$PG_TREE/usr/lib/postgresql/$PG_MAJOR/lib/pg_cron.so" ]; then
+    conf+=("shared_preload_libraries = 'pg_cron'" "cron.database_name = '$DATABASE'")
+  fi
+  # A demo that is kept deserves a server that survives a power cut.
+  if [ -n "${KEEP:-}" ]; then export EMPATIA_DURABLE=1; fi
+  pg_start "$NAME" "${conf[@]}"
+  pg_connect "$NAME"
+  "$PG_BIN/createdb" "$DATABASE"
+  export PGDATABASE=$DATABASE
+}
+
+run_sql() { "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -f "$1"; }
+
+if [ -n "${DATA:-}" ]; then
+  [ -d "$DATA" ] || die "DATA=$DATA is not a directory"
+  DATA=$(cd "$DATA" && pwd -P)
+  export DATA
+  steps=(demo/oulad_load.sh demo/run_oulad.sql)
+else
+  steps=(demo/openredu.sql demo/run.sql)
+fi
+cd "$PROJECT"
+for file in "${steps[@]}"; do [ -e "$file" ] || die "$file does not exist"; done
+
+begin=$SECONDS
+step "build and install into a private copy of PostgreSQL $PG_MAJOR" scripts/install.sh
+pg_tree
+step "start a throw-away server" start
+export PATH=$PG_BIN:$PATH
+for file in "${steps[@]}"; do
+  case $file in
+    *.sql) step "$file" run_sql "$file" ;;
+    *) step "$file" bash "$file" "$DATA" ;;
+  esac
+done
+say "demo finished in $((SECONDS - begin)) s"
+if [ -n "${KEEP:-}" ]; then
+  pg_keep "$NAME"
+  say "the server stays:  $PG_BIN/psql -h $PGHOST -U postgres $DATABASE"
+  say "stop and remove:   scripts/pg.sh stop $NAME"
+fi
