@@ -42,11 +42,7 @@ impl Error {
 
     /// 22023: a parameter outside its domain. Reads "`name` must be `expected`, not `found`".
     #[track_caller]
-    pub fn invalid_parameter(
-        name: &str,
-        expected: impl fmt::Display,
-        found: impl fmt::Display,
-    ) -> Self {
+    pub fn invalid_parameter(name: &str, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
         Self::new(
             PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             format!("{name} must be {expected}, not {found}"),
@@ -75,10 +71,7 @@ impl Error {
     /// 55000: the database is not (yet) in the state this needs; give a hint.
     #[track_caller]
     pub fn not_ready(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            message,
-        )
+        Self::new(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)
     }
 
     /// XX000: a fault of ours, not of the user's.
@@ -120,11 +113,7 @@ impl From<EngineError> for Error {
                 Code::ERRCODE_QUERY_CANCELED,
                 "computation cancelled due to an interrupt",
             ),
-            EngineError::Memory {
-                needed,
-                in_use,
-                budget,
-            } => Self::new(
+            EngineError::Memory { needed, in_use, budget } => Self::new(
                 Code::ERRCODE_OUT_OF_MEMORY,
                 format!(
                     "memory required is {} MB, empatia.memory_limit is {} MB",
@@ -132,29 +121,16 @@ impl From<EngineError> for Error {
                     megabytes(*budget)
                 ),
             )
-            .detail(format!(
-                "{in_use} bytes are in use and {needed} more were asked for."
-            ))
-            .hint(
-                "Raise empatia.memory_limit, or compute fewer levels, grains or clients at once.",
-            ),
-            EngineError::InvalidParameter { .. } => {
-                Self::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, error.to_string())
-            }
-            EngineError::EmptyInput { .. } => {
-                Self::new(Code::ERRCODE_NO_DATA_FOUND, error.to_string())
-            }
-            EngineError::NonFinite { .. }
-            | EngineError::OutOfDomain { .. }
-            | EngineError::InvalidWeight { .. } => {
+            .detail(format!("{in_use} bytes are in use and {needed} more were asked for."))
+            .hint("Raise empatia.memory_limit, or compute fewer levels, grains or clients at once."),
+            EngineError::InvalidParameter { .. } => Self::new(Code::ERRCODE_INVALID_PARAMETER_VALUE, error.to_string()),
+            EngineError::EmptyInput { .. } => Self::new(Code::ERRCODE_NO_DATA_FOUND, error.to_string()),
+            EngineError::NonFinite { .. } | EngineError::OutOfDomain { .. } | EngineError::InvalidWeight { .. } => {
                 Self::new(Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, error.to_string())
             }
-            EngineError::Dimension { .. } => {
-                Self::new(Code::ERRCODE_DATA_EXCEPTION, error.to_string())
-            }
+            EngineError::Dimension { .. } => Self::new(Code::ERRCODE_DATA_EXCEPTION, error.to_string()),
             EngineError::ThreadPool { .. } => {
-                Self::new(Code::ERRCODE_INSUFFICIENT_RESOURCES, error.to_string())
-                    .hint("Lower empatia.threads.")
+                Self::new(Code::ERRCODE_INSUFFICIENT_RESOURCES, error.to_string()).hint("Lower empatia.threads.")
             }
             EngineError::Codec(_) => Self::new(Code::ERRCODE_DATA_CORRUPTED, error.to_string()),
             // Linfa's own errors and variants added to the engine later: nothing the user could have given.

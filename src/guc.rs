@@ -55,9 +55,7 @@ pub fn memory_limit() -> usize {
 
 /// Threads to start: `empatia.threads`, at least 1 and at most one per core (cgroup limits count).
 pub fn threads() -> usize {
-    let cores = available_parallelism()
-        .map_or(1, usize::from)
-        .min(THREADS_MAX as usize);
+    let cores = available_parallelism().map_or(1, usize::from).min(THREADS_MAX as usize);
     match usize::try_from(THREADS.get()) {
         Ok(0) | Err(_) => cores,
         Ok(asked) => asked.min(cores),

@@ -26,9 +26,6 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-#[cfg(any(test, feature = "pg_test"))]
-mod pg_tests;
-
 #[cfg(test)]
 pub mod pg_test {
     pub fn setup(_options: Vec<&str>) {}

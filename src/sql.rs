@@ -42,6 +42,18 @@ extension_sql_file!(
     requires = ["build_cube"]
 );
 extension_sql_file!("../sql/model/vectors.sql", name = "vectors", requires = ["build_cube"]);
-extension_sql_file!("../sql/adapters/redu.sql", name = "adapter_redu", requires = ["adapter"]);
-extension_sql_file!("../sql/adapters/oulad.sql", name = "adapter_oulad", requires = ["adapter"]);
-extension_sql_file!("../sql/adapters/events.sql", name = "adapter_events", requires = ["adapter"]);
+extension_sql_file!(
+    "../sql/adapters/redu.sql",
+    name = "adapter_redu",
+    requires = ["adapter"]
+);
+extension_sql_file!(
+    "../sql/adapters/oulad.sql",
+    name = "adapter_oulad",
+    requires = ["adapter"]
+);
+extension_sql_file!(
+    "../sql/adapters/events.sql",
+    name = "adapter_events",
+    requires = ["adapter"]
+);

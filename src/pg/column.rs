@@ -78,10 +78,7 @@ pub(super) fn type_name(oid: pg_sys::Oid) -> String {
 ///
 /// # Safety
 /// `desc` points to a valid tuple descriptor with more than `index` attributes, which outlives the result.
-pub(super) unsafe fn attribute<'a>(
-    desc: pg_sys::TupleDesc,
-    index: usize,
-) -> &'a pg_sys::FormData_pg_attribute {
+pub(super) unsafe fn attribute<'a>(desc: pg_sys::TupleDesc, index: usize) -> &'a pg_sys::FormData_pg_attribute {
     // SAFETY: by contract; since 18 the array of attributes is behind an accessor.
     #[cfg(feature = "pg18")]
     unsafe {

@@ -94,10 +94,7 @@ impl<'a> CopyRow<'a> {
     #[inline]
     pub fn timestamptz(&mut self, value: impl Into<Option<i64>>) {
         let bytes = value.into().map(i64::to_be_bytes);
-        self.field(
-            ColumnType::Timestamptz,
-            bytes.as_ref().map(<[u8; 8]>::as_slice),
-        );
+        self.field(ColumnType::Timestamptz, bytes.as_ref().map(<[u8; 8]>::as_slice));
     }
 
     /// A `text`, `varchar` or `char(n)`.
@@ -135,18 +132,17 @@ impl<'a> CopyRow<'a> {
     #[cold]
     fn mismatch(&mut self, found: ColumnType) {
         let position = self.written + 1;
-        self.fault
-            .get_or_insert_with(|| match self.columns.get(position - 1) {
-                Some(expected) => Error::internal(format!(
-                    "value {position} of a row must be of type {}, not {}",
-                    expected.sql_name(),
-                    found.sql_name()
-                )),
-                None => Error::internal(format!(
-                    "expected {} values in a row, not {position} or more",
-                    self.columns.len()
-                )),
-            });
+        self.fault.get_or_insert_with(|| match self.columns.get(position - 1) {
+            Some(expected) => Error::internal(format!(
+                "value {position} of a row must be of type {}, not {}",
+                expected.sql_name(),
+                found.sql_name()
+            )),
+            None => Error::internal(format!(
+                "expected {} values in a row, not {position} or more",
+                self.columns.len()
+            )),
+        });
     }
 
     #[cold]
@@ -156,8 +152,7 @@ impl<'a> CopyRow<'a> {
         } else {
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED
         };
-        self.fault.get_or_insert_with(|| {
-            Error::new(code, format!("cannot write a value of {bytes} bytes"))
-        });
+        self.fault
+            .get_or_insert_with(|| Error::new(code, format!("cannot write a value of {bytes} bytes")));
     }
 }

@@ -231,12 +231,7 @@ unsafe extern "C-unwind" fn start(
     desc: pg_sys::TupleDesc,
 ) {
     // SAFETY: PostgreSQL passes back the `dest` it was given, which is a Receiver, and a valid descriptor.
-    let (columns, found) = unsafe {
-        (
-            (*this.cast::<Receiver<'_>>()).columns,
-            (*desc).natts as usize,
-        )
-    };
+    let (columns, found) = unsafe { ((*this.cast::<Receiver<'_>>()).columns, (*desc).natts as usize) };
     if found != columns.len() {
         raise(Error::new(
             PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
@@ -264,10 +259,7 @@ unsafe extern "C-unwind" fn start(
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn receive_slot(
-    slot: *mut pg_sys::TupleTableSlot,
-    this: *mut pg_sys::DestReceiver,
-) -> bool {
+unsafe extern "C-unwind" fn receive_slot(slot: *mut pg_sys::TupleTableSlot, this: *mut pg_sys::DestReceiver) -> bool {
     // SAFETY: PostgreSQL passes back the `dest` it was given, which is a Receiver, and a slot that is valid for the
     // call. `on_row` cannot reach the receiver, so the reference is the only one. Types were compared in `start`.
     // Should `on_row` unwind, the guard makes it an error of PostgreSQL, whose handling sets the memory context.

@@ -8,10 +8,7 @@ use super::column::ColumnType;
 use crate::error::{Error, Result};
 
 // float8, int8 and timestamptz are passed by value only where a Datum has 64 bits.
-const _: () = assert!(
-    size_of::<pg_sys::Datum>() == 8,
-    "a 64-bit PostgreSQL is required"
-);
+const _: () = assert!(size_of::<pg_sys::Datum>() == 8, "a 64-bit PostgreSQL is required");
 
 /// A row whose column types were compared with the declared ones before the first row.
 ///
@@ -31,10 +28,7 @@ impl<'a> Row<'a> {
     ///
     /// # Safety
     /// `slot` is valid for `'a` with that many attributes deformed, and their types are accepted by `columns`.
-    pub(super) unsafe fn from_slot(
-        slot: *const pg_sys::TupleTableSlot,
-        columns: &'a [ColumnType],
-    ) -> Self {
+    pub(super) unsafe fn from_slot(slot: *const pg_sys::TupleTableSlot, columns: &'a [ColumnType]) -> Self {
         if columns.is_empty() {
             return Self {
                 values: &[],
@@ -83,32 +77,28 @@ impl<'a> Row<'a> {
     #[track_caller]
     pub fn bool(&self, column: usize) -> Option<bool> {
         // DatumGetBool looks at the lowest byte only.
-        self.datum(column, ColumnType::Bool)
-            .map(|d| d.value() as u8 != 0)
+        self.datum(column, ColumnType::Bool).map(|d| d.value() as u8 != 0)
     }
 
     /// A `smallint`.
     #[inline]
     #[track_caller]
     pub fn i16(&self, column: usize) -> Option<i16> {
-        self.datum(column, ColumnType::Int2)
-            .map(|d| d.value() as i16)
+        self.datum(column, ColumnType::Int2).map(|d| d.value() as i16)
     }
 
     /// An `integer`.
     #[inline]
     #[track_caller]
     pub fn i32(&self, column: usize) -> Option<i32> {
-        self.datum(column, ColumnType::Int4)
-            .map(|d| d.value() as i32)
+        self.datum(column, ColumnType::Int4).map(|d| d.value() as i32)
     }
 
     /// A `bigint`.
     #[inline]
     #[track_caller]
     pub fn i64(&self, column: usize) -> Option<i64> {
-        self.datum(column, ColumnType::Int8)
-            .map(|d| d.value() as i64)
+        self.datum(column, ColumnType::Int8).map(|d| d.value() as i64)
     }
 
     /// A `double precision`, NaN and infinities included.
@@ -123,16 +113,14 @@ impl<'a> Row<'a> {
     #[inline]
     #[track_caller]
     pub fn date(&self, column: usize) -> Option<i32> {
-        self.datum(column, ColumnType::Date)
-            .map(|d| d.value() as i32)
+        self.datum(column, ColumnType::Date).map(|d| d.value() as i32)
     }
 
     /// A `timestamptz` as microseconds since 2000-01-01 00:00 UTC; the infinities are `i64::MIN` and `i64::MAX`.
     #[inline]
     #[track_caller]
     pub fn timestamptz(&self, column: usize) -> Option<i64> {
-        self.datum(column, ColumnType::Timestamptz)
-            .map(|d| d.value() as i64)
+        self.datum(column, ColumnType::Timestamptz).map(|d| d.value() as i64)
     }
 
     /// A `text`, without copying unless it is compressed or stored out of line.

@@ -48,9 +48,7 @@ impl Limits {
 ///
 /// # Errors
 /// As [`run_with`].
-pub fn run_interruptible<R: Send>(
-    work: impl FnOnce(&Context) -> Result<R, EngineError> + Send,
-) -> Result<R> {
+pub fn run_interruptible<R: Send>(work: impl FnOnce(&Context) -> Result<R, EngineError> + Send) -> Result<R> {
     run_with(Limits::from_settings(), work)
 }
 
@@ -65,10 +63,7 @@ pub fn run_interruptible<R: Send>(
 /// * 53000 when the system refuses a thread
 /// * XX000 with the message of a panic
 /// * raised: a cancel, a timeout or a termination that arrived meanwhile
-pub fn run_with<R: Send>(
-    limits: Limits,
-    work: impl FnOnce(&Context) -> Result<R, EngineError> + Send,
-) -> Result<R> {
+pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R, EngineError> + Send) -> Result<R> {
     // Makes this thread the one that pgrx admits. Were a thread of ours the first to call PostgreSQL, pgrx would admit
     // that one and abort when the backend's own calls next.
     pg_sys::submodules::thread_check::check_active_thread();

@@ -54,10 +54,7 @@ pub fn copy_rows(
     if names.is_empty() {
         return Err(Error::internal("expected at least one column to write"));
     }
-    let types: Vec<ColumnType> = columns
-        .iter()
-        .map(|(_, column_type)| *column_type)
-        .collect();
+    let types: Vec<ColumnType> = columns.iter().map(|(_, column_type)| *column_type).collect();
     let mut source = Source {
         columns: &types,
         produce: &mut produce,
@@ -83,12 +80,7 @@ pub fn copy_rows(
 }
 
 fn to_cstring(name: &str) -> Result<CString> {
-    CString::new(name).map_err(|_| {
-        Error::new(
-            PgSqlErrorCode::ERRCODE_INVALID_NAME,
-            "name contains a NUL byte",
-        )
-    })
+    CString::new(name).map_err(|_| Error::new(PgSqlErrorCode::ERRCODE_INVALID_NAME, "name contains a NUL byte"))
 }
 
 fn open(relation: Relation<'_>) -> Result<pg_sys::Relation> {
@@ -100,8 +92,7 @@ fn open(relation: Relation<'_>) -> Result<pg_sys::Relation> {
             let (schema, table) = (to_cstring(schema)?, to_cstring(table)?);
             // SAFETY: the range variable borrows the two strings, which outlive the look-up.
             unsafe {
-                let range =
-                    pg_sys::makeRangeVar(schema.as_ptr().cast_mut(), table.as_ptr().cast_mut(), -1);
+                let range = pg_sys::makeRangeVar(schema.as_ptr().cast_mut(), table.as_ptr().cast_mut(), -1);
                 Ok(pg_sys::table_openrv(range, lock))
             }
         }
@@ -154,11 +145,7 @@ fn copy_into(table: pg_sys::Relation, names: &[CString], source: &mut Source<'_>
         }
         pg_sys::PreventCommandIfParallelMode(c"COPY FROM".as_ptr());
 
-        let format = pg_sys::makeDefElem(
-            c"format".as_ptr().cast_mut(),
-            string_node(c"binary").cast(),
-            -1,
-        );
+        let format = pg_sys::makeDefElem(c"format".as_ptr().cast_mut(), string_node(c"binary").cast(), -1);
         let current = Pushed::new(source);
         let state = pg_sys::BeginCopyFrom(
             pstate,
@@ -260,11 +247,7 @@ unsafe fn check_row_security(table: pg_sys::Relation) -> Result<()> {
 
 /// # Safety
 /// `table` is open; `numbers` are attribute numbers of it.
-unsafe fn check_types(
-    table: pg_sys::Relation,
-    numbers: &[i32],
-    columns: &[ColumnType],
-) -> Result<()> {
+unsafe fn check_types(table: pg_sys::Relation, numbers: &[i32], columns: &[ColumnType]) -> Result<()> {
     for (number, column) in numbers.iter().zip(columns) {
         // SAFETY: attribute numbers of user columns count from 1.
         let attribute = unsafe { attribute((*table).rd_att, *number as usize - 1) };
@@ -355,9 +338,7 @@ impl Drop for Pushed {
 #[pg_guard]
 unsafe extern "C-unwind" fn supply(out: *mut c_void, _min: c_int, max: c_int) -> c_int {
     let Some(source) = SOURCES.with_borrow(|stack| stack.last().copied()) else {
-        raise(Error::internal(
-            "COPY asked for rows while no copy is running",
-        ));
+        raise(Error::internal("COPY asked for rows while no copy is running"));
     };
     // SAFETY: pushed by `copy_into`, whose frame encloses this call and which does not touch the source meanwhile.
     let source = unsafe { &mut *source };

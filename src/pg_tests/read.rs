@@ -8,9 +8,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::error::{Error, Result};
-    use crate::pg::column::ColumnType::{
-        self, Bool, Bytea, Date, Float8, Int2, Int4, Int8, Text, Timestamptz,
-    };
+    use crate::pg::column::ColumnType::{self, Bool, Bytea, Date, Float8, Int2, Int4, Int8, Text, Timestamptz};
     use crate::pg::read::{query, query_stable};
     use crate::pg_tests::{bigint, text};
 
@@ -19,17 +17,7 @@ mod tests {
         let sql = "SELECT true, -2::int2, -3, -4::int8, 0.1::float8, date '2000-03-01', \
                    timestamptz '2000-01-01 00:00:01+00', 'não'::varchar, '\\x00ff'::bytea \
                    UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL";
-        let columns = [
-            Bool,
-            Int2,
-            Int4,
-            Int8,
-            Float8,
-            Date,
-            Timestamptz,
-            Text,
-            Bytea,
-        ];
+        let columns = [Bool, Int2, Int4, Int8, Float8, Date, Timestamptz, Text, Bytea];
         let mut seen = 0;
         let rows = query(sql, &[], &columns, |row| {
             let null = seen == 1;
@@ -68,21 +56,13 @@ mod tests {
 
     #[pg_test]
     fn read_parameters_arrive_typed_and_null() {
-        let args = [
-            7i64.into(),
-            "it's".into(),
-            Option::<f64>::None.into(),
-            true.into(),
-        ];
+        let args = [7i64.into(), "it's".into(), Option::<f64>::None.into(), true.into()];
         query(
             "SELECT $1 + 1, $2 || '!', $3, $4",
             &args,
             &[Int8, Text, Float8, Bool],
             |row| {
-                assert_eq!(
-                    (row.i64(0), row.f64(2), row.bool(3)),
-                    (Some(8), None, Some(true))
-                );
+                assert_eq!((row.i64(0), row.f64(2), row.bool(3)), (Some(8), None, Some(true)));
                 assert_eq!(row.text(1)?, Some("it's!"));
                 Ok(())
             },
@@ -109,13 +89,7 @@ mod tests {
 
     #[pg_test(error = "column \"n\" must be of type integer, not bigint")]
     fn read_other_type_than_declared_is_an_error() {
-        query(
-            "SELECT 1 AS m, 2::int8 AS n",
-            &[],
-            &[Int4, Int4],
-            |_| Ok(()),
-        )
-        .unwrap();
+        query("SELECT 1 AS m, 2::int8 AS n", &[], &[Int4, Int4], |_| Ok(())).unwrap();
     }
 
     #[pg_test(error = "expected 1 columns, not 2")]
@@ -146,10 +120,7 @@ mod tests {
         ] {
             assert!(query(sql, &[], &[Int8], |_| Ok(())).is_err(), "{sql}");
         }
-        assert_eq!(
-            bigint("SELECT count(*) FROM read_only_please").unwrap(),
-            Some(0)
-        );
+        assert_eq!(bigint("SELECT count(*) FROM read_only_please").unwrap(), Some(0));
     }
 
     #[pg_test]
@@ -163,10 +134,7 @@ mod tests {
             Ok(())
         })
         .unwrap_err();
-        assert_eq!(
-            (calls, error.to_string().as_str()),
-            (3, "third must be absent, not 3")
-        );
+        assert_eq!((calls, error.to_string().as_str()), (3, "third must be absent, not 3"));
         // the transaction is fine and SPI is closed
         assert_eq!(bigint("SELECT 5::int8").unwrap(), Some(5));
     }
@@ -203,10 +171,7 @@ mod tests {
             ))
             .unwrap();
         }
-        assert_eq!(
-            bigint("SELECT tests.read_and_fail('not')").unwrap(),
-            Some(1000)
-        );
+        assert_eq!(bigint("SELECT tests.read_and_fail('not')").unwrap(), Some(1000));
     }
 
     #[pg_test]
@@ -219,18 +184,13 @@ mod tests {
              SET LOCAL ROLE read_rows_user",
         )
         .unwrap();
-        assert_eq!(
-            query("TABLE read_rows", &[], &[Int8], |_| Ok(())).unwrap(),
-            4
-        );
+        assert_eq!(query("TABLE read_rows", &[], &[Int8], |_| Ok(())).unwrap(), 4);
     }
 
     #[pg_test(error = "permission denied for table read_denied")]
     fn read_without_privilege_is_refused() {
-        Spi::run(
-            "CREATE TABLE read_denied (n int8); CREATE ROLE read_denied_user; SET LOCAL ROLE read_denied_user",
-        )
-        .unwrap();
+        Spi::run("CREATE TABLE read_denied (n int8); CREATE ROLE read_denied_user; SET LOCAL ROLE read_denied_user")
+            .unwrap();
         query("TABLE read_denied", &[], &[Int8], |_| Ok(())).unwrap();
     }
 
@@ -262,9 +222,7 @@ mod tests {
     fn read_sees_own_writes_unless_it_is_stable() {
         Spi::run("CREATE TABLE read_own (n int8)").unwrap();
         assert_eq!(
-            text("SELECT tests.read_around_a_write()")
-                .unwrap()
-                .as_deref(),
+            text("SELECT tests.read_around_a_write()").unwrap().as_deref(),
             Some("0 1 0")
         );
     }
@@ -272,8 +230,7 @@ mod tests {
     #[pg_test]
     fn read_of_a_million_rows_does_not_grow() {
         // compressed values: each row allocates 10 kB, which would add up to 10 GB
-        Spi::run("CREATE TABLE read_many AS SELECT n, repeat('x', 10000) AS t FROM generate_series(1, 10) n")
-            .unwrap();
+        Spi::run("CREATE TABLE read_many AS SELECT n, repeat('x', 10000) AS t FROM generate_series(1, 10) n").unwrap();
         let used = "SELECT sum(total_bytes)::int8 FROM pg_backend_memory_contexts";
         let transaction = "SELECT sum(total_bytes)::int8 FROM pg_backend_memory_contexts \
                            WHERE name = 'TopTransactionContext'";
@@ -320,10 +277,7 @@ mod tests {
             Ok(())
         })
         .unwrap();
-        assert!(
-            at_work >= Some(1),
-            "the plan must not be denied its workers"
-        );
+        assert!(at_work >= Some(1), "the plan must not be denied its workers");
         assert_eq!(sum, 100_000 * 100_001 / 2);
     }
 }

@@ -19,13 +19,9 @@ mod tests {
     fn settings_values_are_read_in_bytes_and_capped_at_the_cores() {
         Spi::run("SET LOCAL empatia.memory_limit = '32MB'; SET LOCAL empatia.threads = 1").unwrap();
         assert_eq!((guc::memory_limit(), guc::threads()), (32 << 20, 1));
-        Spi::run("SET LOCAL empatia.memory_limit = '2047GB'; SET LOCAL empatia.threads = 256")
-            .unwrap();
+        Spi::run("SET LOCAL empatia.memory_limit = '2047GB'; SET LOCAL empatia.threads = 256").unwrap();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        assert_eq!(
-            (guc::memory_limit(), guc::threads()),
-            (2047 << 30, cores.min(256))
-        );
+        assert_eq!((guc::memory_limit(), guc::threads()), (2047 << 30, cores.min(256)));
     }
 
     #[pg_test(

@@ -91,9 +91,7 @@ mod tests {
 
     #[pg_test(error = "computation failed: broken by the test")]
     fn threads_panic_of_the_computation_is_an_error() {
-        let result = run_with(TWO, |_| -> Result<(), EngineError> {
-            panic!("broken by the test")
-        });
+        let result = run_with(TWO, |_| -> Result<(), EngineError> { panic!("broken by the test") });
         ErrorReport::from(result.unwrap_err()).report(PgLogLevel::ERROR);
     }
 
@@ -151,10 +149,7 @@ mod tests {
     /// The signals that the calling thread blocks, a bit each.
     fn blocked() -> u64 {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-        let mask = status
-            .lines()
-            .find_map(|line| line.strip_prefix("SigBlk:"))
-            .unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
         u64::from_str_radix(mask.trim(), 16).unwrap()
     }
 
@@ -164,17 +159,10 @@ mod tests {
         let in_pool = run_with(TWO, |_| Ok(blocked())).unwrap();
         // HUP 1, INT 2, QUIT 3, USR1 10, USR2 12, ALRM 14, TERM 15, CHLD 17, URG 23
         for signal in [1, 2, 3, 10, 12, 14, 15, 17, 23] {
-            assert!(
-                in_pool & (1 << (signal - 1)) != 0,
-                "signal {signal} reaches a worker"
-            );
+            assert!(in_pool & (1 << (signal - 1)) != 0, "signal {signal} reaches a worker");
         }
         assert_eq!(blocked(), before);
-        assert_eq!(
-            before & (1 << 1),
-            0,
-            "the backend itself must receive SIGINT"
-        );
+        assert_eq!(before & (1 << 1), 0, "the backend itself must receive SIGINT");
     }
 
     #[pg_test]
@@ -185,10 +173,7 @@ mod tests {
             error.to_string(),
             "memory required is 5 MB, empatia.memory_limit is 1 MB"
         );
-        assert!(report
-            .hint()
-            .unwrap()
-            .contains("Raise empatia.memory_limit"));
+        assert!(report.hint().unwrap().contains("Raise empatia.memory_limit"));
     }
 
     #[pg_test]
@@ -198,10 +183,7 @@ mod tests {
             text.split(':').next().unwrap_or("").to_owned()
         };
         let invalid = state(EngineError::invalid("k", "between 1 and 64", 0));
-        assert_eq!(
-            invalid,
-            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE.to_string()
-        );
+        assert_eq!(invalid, PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE.to_string());
         assert_eq!(
             state(EngineError::Cancelled),
             PgSqlErrorCode::ERRCODE_QUERY_CANCELED.to_string()

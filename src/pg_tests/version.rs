@@ -1,5 +1,5 @@
 //! The library, the control file and the SQL objects are of one release.
-#[pg_schema] mod tests { ... }`.
+
 use pgrx::prelude::*;
 
 #[pg_schema]
@@ -20,8 +20,7 @@ mod tests {
             Some(env!("CARGO_PKG_VERSION"))
         );
         assert_eq!(
-            one("SELECT extversion::text FROM pg_catalog.pg_extension WHERE extname = 'empatia'")?
-                .as_deref(),
+            one("SELECT extversion::text FROM pg_catalog.pg_extension WHERE extname = 'empatia'")?.as_deref(),
             Some(env!("CARGO_PKG_VERSION"))
         );
         Ok(())

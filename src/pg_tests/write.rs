@@ -8,9 +8,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::error::{Error, Result};
-    use crate::pg::column::ColumnType::{
-        Bool, Bytea, Date, Float8, Int2, Int4, Int8, Text, Timestamptz,
-    };
+    use crate::pg::column::ColumnType::{Bool, Bytea, Date, Float8, Int2, Int4, Int8, Text, Timestamptz};
     use crate::pg::read::query;
     use crate::pg::write::{copy_rows, running_copies, Relation};
     use crate::pg_tests::{bigint, text};
@@ -106,19 +104,10 @@ mod tests {
         .unwrap();
         assert_eq!(write_numbers("write_parts", 1, 1500).unwrap(), 1500);
         let count = |sql: &str| bigint(sql).unwrap();
-        assert_eq!(
-            count("SELECT count(*) FROM public.write_parts_a"),
-            Some(999)
-        );
-        assert_eq!(
-            count("SELECT count(*) FROM public.write_parts_b"),
-            Some(501)
-        );
+        assert_eq!(count("SELECT count(*) FROM public.write_parts_a"), Some(999));
+        assert_eq!(count("SELECT count(*) FROM public.write_parts_b"), Some(501));
         Spi::run("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off").unwrap();
-        assert_eq!(
-            count("SELECT count(*) FROM public.write_parts WHERE n = 1200"),
-            Some(1)
-        );
+        assert_eq!(count("SELECT count(*) FROM public.write_parts WHERE n = 1200"), Some(1));
     }
 
     #[pg_test]
@@ -180,10 +169,7 @@ mod tests {
              END $$",
         )
         .unwrap();
-        assert_eq!(
-            bigint("SELECT count(*) FROM public.write_pk").unwrap(),
-            Some(1)
-        );
+        assert_eq!(bigint("SELECT count(*) FROM public.write_pk").unwrap(), Some(1));
         assert_eq!(write_numbers("write_pk", 1, 10).unwrap(), 10);
     }
 
@@ -222,16 +208,8 @@ mod tests {
             ("error", "object_not_in_prerequisite_state", "not ready"),
             ("panic", "internal_error", "on purpose"),
             ("postgres", "division_by_zero", "division by zero"),
-            (
-                "short",
-                "internal_error",
-                "expected 2 values in a row, not 1",
-            ),
-            (
-                "long",
-                "internal_error",
-                "expected 2 values in a row, not 3 or more",
-            ),
+            ("short", "internal_error", "expected 2 values in a row, not 1"),
+            ("long", "internal_error", "expected 2 values in a row, not 3 or more"),
             (
                 "type",
                 "internal_error",
@@ -245,15 +223,9 @@ mod tests {
                  END $$"
             ))
             .unwrap();
-            assert_eq!(
-                bigint("SELECT count(*) FROM public.write_fails").unwrap(),
-                Some(0)
-            );
+            assert_eq!(bigint("SELECT count(*) FROM public.write_fails").unwrap(), Some(0));
         }
-        assert_eq!(
-            bigint("SELECT tests.copy_and_fail('not')").unwrap(),
-            Some(9999)
-        );
+        assert_eq!(bigint("SELECT tests.copy_and_fail('not')").unwrap(), Some(9999));
     }
 
     #[pg_test(error = "permission denied for table write_denied")]
@@ -284,11 +256,7 @@ mod tests {
              CREATE ROLE write_rls_user; GRANT ALL ON public.write_rls TO write_rls_user",
         )
         .unwrap();
-        assert_eq!(
-            write_numbers("write_rls", 1, 2).unwrap(),
-            2,
-            "not for a superuser"
-        );
+        assert_eq!(write_numbers("write_rls", 1, 2).unwrap(), 2, "not for a superuser");
         Spi::run("SET LOCAL ROLE write_rls_user").unwrap();
         let error = write_numbers("write_rls", 1, 2).unwrap_err();
         assert_eq!(
@@ -306,9 +274,7 @@ mod tests {
     fn write_other_type_than_declared_is_an_error() {
         Spi::run("CREATE TABLE public.write_mismatch (n int4)").unwrap();
         assert_eq!(
-            write_numbers("write_mismatch", 1, 1)
-                .unwrap_err()
-                .to_string(),
+            write_numbers("write_mismatch", 1, 1).unwrap_err().to_string(),
             "column \"n\" must be of type bigint, not integer"
         );
     }
@@ -321,15 +287,13 @@ mod tests {
 
     #[pg_test(error = "cannot execute COPY FROM in a read-only transaction")]
     fn write_in_a_read_only_transaction_is_refused() {
-        Spi::run("CREATE TABLE public.write_ro (n int8); SET LOCAL transaction_read_only = on")
-            .unwrap();
+        Spi::run("CREATE TABLE public.write_ro (n int8); SET LOCAL transaction_read_only = on").unwrap();
         write_numbers("write_ro", 1, 1).unwrap();
     }
 
     #[pg_test]
     fn write_text_is_utf8_whatever_the_client_speaks() {
-        Spi::run("CREATE TABLE public.write_latin (t text); SET client_encoding = 'LATIN1'")
-            .unwrap();
+        Spi::run("CREATE TABLE public.write_latin (t text); SET client_encoding = 'LATIN1'").unwrap();
         let mut labels = ["não interagem", "desempenho crítico", "日本"].into_iter();
         copy_rows(public("write_latin"), &[("t", Text)], |row| {
             let label = labels.next();
@@ -353,10 +317,7 @@ mod tests {
     fn write_no_rows_and_large_rows() {
         Spi::run("CREATE TABLE public.write_large (t text)").unwrap();
         let columns = [("t", Text)];
-        assert_eq!(
-            copy_rows(public("write_large"), &columns, |_| Ok(false)).unwrap(),
-            0
-        );
+        assert_eq!(copy_rows(public("write_large"), &columns, |_| Ok(false)).unwrap(), 0);
         let large = "ç".repeat(16 << 20);
         let mut left = 3;
         copy_rows(public("write_large"), &columns, |row| {
@@ -380,10 +341,7 @@ mod tests {
                     WHERE name IN ('TopTransactionContext', 'empatia copy', 'COPY')";
         bigint(used).unwrap();
         let before = bigint(used).unwrap();
-        assert_eq!(
-            write_numbers("write_many", 1, 1_000_000).unwrap(),
-            1_000_000
-        );
+        assert_eq!(write_numbers("write_many", 1, 1_000_000).unwrap(), 1_000_000);
         assert_eq!(
             bigint("SELECT sum(n)::int8 FROM public.write_many").unwrap(),
             Some(500_000_500_000)
