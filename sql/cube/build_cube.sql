@@ -112,7 +112,7 @@ COMMENT ON FUNCTION empatia._dense_rows(integer, text, bigint) IS 'members x per
 
 CREATE FUNCTION empatia._build_part(client_id integer, level text, grain text, range_from date, range_to date, automatic boolean, full_build boolean, at_change bigint)
 RETURNS empatia.build_row
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
 DECLARE
     began CONSTANT timestamptz := clock_timestamp();
     basis CONSTANT text := empatia._setting_value('assignment_basis');
@@ -147,6 +147,10 @@ BEGIN
     IF done.mode <> 'unchanged' THEN
         EXECUTE format('INSERT INTO %s %s', cube, empatia._cells_sql(level, grain, basis, done.mode = 'incremental')) USING client_id, range_from, range_to, first_day;
         GET DIAGNOSTICS done.written_rows = ROW_COUNT;
+    END IF;
+    -- without statistics the planner takes the part for empty, and the view for a nested loop
+    IF done.written_rows > 1000 THEN
+        EXECUTE 'ANALYZE ' || cube;
     END IF;
     DROP TABLE IF EXISTS pg_temp._touched;
     EXECUTE empatia._render('DELETE FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)

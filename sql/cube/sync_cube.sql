@@ -119,7 +119,7 @@ $$;
 COMMENT ON FUNCTION empatia._write_assigned(integer, bigint) IS 'counts assignments per member and unit, for everybody (since null) or for the students that changed since';
 
 CREATE FUNCTION empatia._sync_cube(client_id integer) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
 DECLARE
     since bigint;
     now_at bigint;
@@ -138,6 +138,9 @@ BEGIN
     EXECUTE empatia._render('INSERT INTO {results}.cube_sync AS y VALUES ($1, $2, clock_timestamp())
         ON CONFLICT ON CONSTRAINT cube_sync_pkey DO UPDATE SET change_id = excluded.change_id, synced_at = excluded.synced_at') USING client_id, now_at;
     DROP TABLE pg_temp._unit, pg_temp._member;
+    IF since IS NULL THEN
+        EXECUTE empatia._render('ANALYZE {results}.cube_unit, {results}.cube_member, {results}.cube_assigned');
+    END IF;
     RETURN now_at;
 END
 $$;
