@@ -7,6 +7,7 @@ use pgrx::prelude::*;
 
 pub mod error;
 pub mod guc;
+mod model;
 pub mod pg;
 #[cfg(any(test, feature = "pg_test"))]
 mod pg_tests;

@@ -42,6 +42,19 @@ extension_sql_file!(
     requires = ["build_cube"]
 );
 extension_sql_file!("../sql/model/vectors.sql", name = "vectors", requires = ["build_cube"]);
+extension_sql_file!("../sql/model/segments.sql", name = "segments", requires = ["vectors"]);
+extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["segments"]);
+extension_sql_file!(
+    "../sql/pipeline/run_pipeline.sql",
+    name = "run_pipeline",
+    requires = ["classify", "load"]
+);
+extension_sql_file!(
+    "../sql/pipeline/schedule.sql",
+    name = "schedule",
+    requires = ["run_pipeline"]
+);
+extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(
     "../sql/adapters/redu.sql",
     name = "adapter_redu",

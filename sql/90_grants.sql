@@ -1,0 +1,23 @@
+-- Who may do what. Reading the configuration is harmless; the registry and the run log name people and errors; writing is an
+-- operator's. The tables of the warehouse belong to whoever called create_warehouse().
+
+GRANT USAGE ON SCHEMA empatia TO PUBLIC;
+GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
+    empatia.adapter, empatia.relation_column TO PUBLIC;
+GRANT SELECT ON empatia.model, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
+GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
+    empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.run, empatia.run_step TO empatia_operator;
+
+-- Functions made in Rust get their comment here, beside those made in SQL.
+COMMENT ON FUNCTION empatia.version() IS 'version of the loaded library; newer than the extension''s until ALTER EXTENSION empatia UPDATE';
+COMMENT ON FUNCTION empatia.source_id(text) IS 'stable id of a source''s own key: the number itself where it is one of up to 15 digits, else a hash in 2^52..2^53';
+COMMENT ON FUNCTION empatia._to_bigint(text) IS 'an integer, also one written 12.0; null for anything else';
+COMMENT ON FUNCTION empatia._to_double(text) IS 'a finite number; null for anything else';
+COMMENT ON FUNCTION empatia._to_boolean(text) IS 'true or false in their usual spellings; null for anything else';
+COMMENT ON FUNCTION empatia._parse_instant(text) IS 'instant of an ISO 8601 text with an offset; null for anything else';
+COMMENT ON FUNCTION empatia._parse_local(text) IS 'wall-clock time of an ISO 8601 text without an offset; null for anything else';
+COMMENT ON FUNCTION empatia._fit_segments(text, integer, text[], double precision[], integer, bigint, integer, integer, double precision) IS 'weighted K-Means on the vectors of a query; returns the encoded model';
+COMMENT ON FUNCTION empatia._describe_segments(bytea) IS 'segments of an encoded model, best first';
+COMMENT ON FUNCTION empatia._judge_segments(text, integer, bytea) IS 'silhouette, Davies-Bouldin and Calinski-Harabasz of an encoded model over the vectors of a query';
+COMMENT ON FUNCTION empatia._try_k(text, integer, text[], integer, integer, bigint, integer) IS 'K-Means for a range of k on the vectors of a query';
+COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of the segment that a feature vector belongs to';

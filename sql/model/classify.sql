@@ -1,0 +1,90 @@
+-- classify(): a class for every cube row. Stored rows are classified one by one; rows in which nothing happened by their number of
+-- assignments, which is all that tells them apart.
+
+CREATE TYPE empatia.classify_row AS (client text, level text, grain text, model_version bigint, dense_rows bigint, written_rows bigint, seconds double precision);
+COMMENT ON TYPE empatia.classify_row IS 'what classify() did with one part of the cube; written_rows: stored rows that got a class';
+
+CREATE FUNCTION empatia._feature_expressions(features text[]) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'ARRAY[' || string_agg(format('(%s)::double precision', CASE f WHEN 'assigned_exercises' THEN empatia._assigned_sql() ELSE 'x.' || quote_ident(f) END), ', ' ORDER BY i) || ']'
+    FROM unnest(features) WITH ORDINALITY u (f, i)
+$$;
+COMMENT ON FUNCTION empatia._feature_expressions(text[]) IS 'array expression of the features of a stored cube row';
+
+CREATE FUNCTION empatia._classify_part(client_id integer, level text, grain text) RETURNS empatia.classify_row
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    cube CONSTANT text := lower(format('cube_%s_%s', level, grain));
+    applies CONSTANT bigint := empatia._require_model(level, grain, client_id);
+    m empatia.model;
+    build record;
+    done empatia.classify_row;
+BEGIN
+    SELECT * INTO m FROM empatia.model r WHERE r.version = applies;
+    EXECUTE empatia._render('SELECT b.* FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') INTO build USING client_id, level, grain;
+    IF build.model_version IS DISTINCT FROM m.version THEN
+        EXECUTE empatia._render('DELETE FROM {results}.{classes} k WHERE k.client_id = $1', 'classes', replace(cube, 'cube_', 'cube_class_')) USING client_id;
+    END IF;
+    -- after a refresh only the rows that were computed again have no class
+    EXECUTE empatia._render($q$
+        INSERT INTO {results}.{classes} (client_id, level, grain, user_id, unit_id, period_start, class)
+        SELECT x.client_id, x.level, x.grain, x.user_id, x.unit_id, x.period_start, empatia._segment_rank($2, {features})
+        FROM {results}.{cube} x
+        JOIN {results}.cube_build b ON b.client_id = x.client_id AND b.level = {level} AND b.grain = {grain}
+        LEFT JOIN {results}.cube_assigned a ON a.client_id = x.client_id AND a.level = {level} AND a.user_id = x.user_id AND a.unit_id = x.unit_id
+        WHERE x.client_id = $1 AND NOT EXISTS (SELECT FROM {results}.{classes} k
+            WHERE (k.client_id, k.user_id, k.unit_id, k.period_start) = (x.client_id, x.user_id, x.unit_id, x.period_start)) $q$,
+        'classes', replace(cube, 'cube_', 'cube_class_'), 'cube', cube, 'features', empatia._feature_expressions(m.features),
+        'level', quote_literal(level), 'grain', quote_literal(grain)) USING client_id, m.encoded;
+    GET DIAGNOSTICS done.written_rows = ROW_COUNT;
+    IF done.written_rows > 1000 THEN
+        EXECUTE empatia._render('ANALYZE {results}.{classes}', 'classes', replace(cube, 'cube_', 'cube_class_'));
+    END IF;
+    EXECUTE empatia._render('DELETE FROM {results}.cube_class_zero z WHERE (z.client_id, z.level, z.grain) = ($1, $2, $3)') USING client_id, level, grain;
+    EXECUTE empatia._render($q$
+        INSERT INTO {results}.cube_class_zero (client_id, level, grain, assigned_exercises, class)
+        SELECT $1, $2, $3, z.n, empatia._segment_rank($5, (SELECT array_agg(CASE f WHEN 'assigned_exercises' THEN z.n ELSE 0 END::double precision ORDER BY i)
+                                                           FROM unnest($4) WITH ORDINALITY u (f, i)))
+        FROM (SELECT 0::bigint AS n UNION SELECT a.assigned_exercises FROM {results}.cube_assigned a WHERE a.client_id = $1 AND a.level = $2) z $q$)
+        USING client_id, level, grain, m.features, m.encoded;
+    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3)') USING client_id, level, grain;
+    EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
+            SELECT $1, $2, $3, s.rank, empatia._label($2, $3, s.rank) FROM empatia._describe_segments($4) s') USING client_id, level, grain, m.encoded;
+    EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = $4, classified_at = clock_timestamp() WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
+        USING client_id, level, grain, m.version;
+    done.level := level;
+    done.grain := grain;
+    done.model_version := m.version;
+    done.dense_rows := build.dense_rows;
+    done.seconds := extract(epoch FROM clock_timestamp() - began);
+    RETURN done;
+END
+$$;
+COMMENT ON FUNCTION empatia._classify_part(integer, text, text) IS 'classifies one level and grain of a client';
+
+CREATE FUNCTION empatia.classify(level text DEFAULT NULL, grain text DEFAULT NULL, client text DEFAULT NULL) RETURNS SETOF empatia.classify_row
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    part record;
+    who record;
+    done empatia.classify_row;
+    named CONSTANT integer := CASE WHEN client IS NOT NULL THEN empatia._client_id(client) END;
+BEGIN
+    FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
+        PERFORM empatia._require_cube(part.combination_level, part.combination_grain, named);
+        FOR who IN EXECUTE empatia._render('SELECT b.client_id, c.code FROM {results}.cube_build b JOIN {dw}.client c USING (client_id)
+                WHERE b.level = $1 AND b.grain = $2 AND ($3 IS NULL OR b.client_id = $3) ORDER BY b.client_id')
+                USING part.combination_level, part.combination_grain, named LOOP
+            IF NOT pg_try_advisory_xact_lock(hashtextextended('empatia.build', who.client_id)) THEN
+                PERFORM empatia._fail('lock_not_available', format('another session is building or classifying the cube of client "%s"', who.code), 'Wait until it is done.');
+            END IF;
+            done := empatia._classify_part(who.client_id, part.combination_level, part.combination_grain);
+            done.client := who.code;
+            RETURN NEXT done;
+        END LOOP;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION empatia.classify(text, text, text) IS
+    'writes the engagement category of every cube row of a level and grain, or of every active combination; readers see the old or the new categories';

@@ -1,0 +1,3 @@
+//! Models: the numbers behind the SQL of `sql/model/`. SQL chooses rows and keeps the registry, the engine computes.
+mod segments;
+mod vectors;
