@@ -148,10 +148,6 @@ BEGIN
         EXECUTE format('INSERT INTO %s %s', cube, empatia._cells_sql(level, grain, basis, done.mode = 'incremental')) USING client_id, range_from, range_to, first_day;
         GET DIAGNOSTICS done.written_rows = ROW_COUNT;
     END IF;
-    -- without statistics the planner takes the part for empty, and the view for a nested loop
-    IF done.written_rows > 1000 THEN
-        EXECUTE 'ANALYZE ' || cube;
-    END IF;
     DROP TABLE IF EXISTS pg_temp._touched;
     EXECUTE empatia._render('DELETE FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)
         AND NOT EXISTS (SELECT FROM empatia.periods($3, $4, $5, $6) n WHERE (n.period_start, n.period_end) = (p.period_start, p.period_end))')
@@ -221,6 +217,7 @@ DECLARE
     at_change bigint;
     done empatia.build_row;
     left_out jsonb;
+    written bigint := 0;
 BEGIN
     PERFORM empatia._combinations(level, grain);
     FOR who IN SELECT * FROM empatia._clients(client) LOOP
@@ -240,12 +237,16 @@ BEGIN
             END IF;
             done.client := who.code;
             done.left_out := left_out;
+            written := written + CASE done.mode WHEN 'full' THEN greatest(done.written_rows, 1000) ELSE done.written_rows END;
             RETURN NEXT done;
         END LOOP;
         -- changes that every built part contains are of no more use
         EXECUTE empatia._render('DELETE FROM {dw}.change h WHERE h.client_id = $1
             AND h.change_id <= (SELECT min(b.change_id) FROM {results}.cube_build b WHERE b.client_id = $1)') USING who.client_id;
     END LOOP;
+    IF written >= 1000 THEN
+        PERFORM empatia._analyze_cube('cube');
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION empatia.build_cube(text, text, date, date, text, boolean) IS

@@ -138,10 +138,18 @@ BEGIN
     EXECUTE empatia._render('INSERT INTO {results}.cube_sync AS y VALUES ($1, $2, clock_timestamp())
         ON CONFLICT ON CONSTRAINT cube_sync_pkey DO UPDATE SET change_id = excluded.change_id, synced_at = excluded.synced_at') USING client_id, now_at;
     DROP TABLE pg_temp._unit, pg_temp._member;
-    IF since IS NULL THEN
-        EXECUTE empatia._render('ANALYZE {results}.cube_unit, {results}.cube_member, {results}.cube_assigned');
-    END IF;
     RETURN now_at;
 END
 $$;
 COMMENT ON FUNCTION empatia._sync_cube(integer) IS 'brings units, members and assignment counts of the cube up to date; returns the last change that they contain';
+
+-- The planner reads the statistics of a partitioned table from the table itself, and autovacuum never gathers those. Without them, or
+-- without those of the small tables, it takes the view for a handful of rows and joins millions one by one.
+CREATE FUNCTION empatia._analyze_cube(parent text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
+BEGIN
+    EXECUTE empatia._render('ANALYZE {dw}.client, {dw}.student, {results}.cube_unit, {results}.cube_member, {results}.cube_assigned, {results}.cube_build,
+        {results}.cube_period, {results}.cube_class_zero, {results}.cube_label, {results}.{parent} (client_id, level, grain, user_id, unit_id, period_start)', 'parent', parent);
+END
+$$;
+COMMENT ON FUNCTION empatia._analyze_cube(text) IS 'statistics for the joins of the view cubo_engajamento';

@@ -38,9 +38,6 @@ BEGIN
         'classes', replace(cube, 'cube_', 'cube_class_'), 'cube', cube, 'features', empatia._feature_expressions(m.features),
         'level', quote_literal(level), 'grain', quote_literal(grain)) USING client_id, m.encoded;
     GET DIAGNOSTICS done.written_rows = ROW_COUNT;
-    IF done.written_rows > 1000 THEN
-        EXECUTE empatia._render('ANALYZE {results}.{classes}', 'classes', replace(cube, 'cube_', 'cube_class_'));
-    END IF;
     EXECUTE empatia._render('DELETE FROM {results}.cube_class_zero z WHERE (z.client_id, z.level, z.grain) = ($1, $2, $3)') USING client_id, level, grain;
     EXECUTE empatia._render($q$
         INSERT INTO {results}.cube_class_zero (client_id, level, grain, assigned_exercises, class)
@@ -69,6 +66,7 @@ DECLARE
     part record;
     who record;
     done empatia.classify_row;
+    written bigint := 0;
     named CONSTANT integer := CASE WHEN client IS NOT NULL THEN empatia._client_id(client) END;
 BEGIN
     FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
@@ -81,9 +79,13 @@ BEGIN
             END IF;
             done := empatia._classify_part(who.client_id, part.combination_level, part.combination_grain);
             done.client := who.code;
+            written := written + done.written_rows;
             RETURN NEXT done;
         END LOOP;
     END LOOP;
+    IF written >= 1000 THEN
+        PERFORM empatia._analyze_cube('cube_class');
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION empatia.classify(text, text, text) IS

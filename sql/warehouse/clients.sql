@@ -31,6 +31,8 @@ BEGIN
         EXECUTE empatia._render('UPDATE {dw}.client c SET name = coalesce($2, c.name), time_zone = $3 WHERE c.client_id = $1')
             USING client_id, name, time_zone;
         IF new_zone THEN
+            -- changes are numbered in the order in which they are committed: not beside a load
+            PERFORM pg_advisory_xact_lock(hashtextextended('empatia.load', client_id));
             PERFORM empatia._recompute_days(client_id, time_zone);
         END IF;
         message := CASE WHEN new_zone THEN 'updated: the days of its facts follow the new time zone' ELSE 'updated' END;
