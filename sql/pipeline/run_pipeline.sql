@@ -32,7 +32,7 @@ END
 $$;
 COMMENT ON FUNCTION empatia._begin_run(jsonb) IS 'takes the lock of the pipeline and starts a run';
 
-CREATE FUNCTION empatia._do_step(action text, client text, level text, grain text, retrain boolean) RETURNS bigint
+CREATE FUNCTION empatia._do_step(action text, client text, level text, grain text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     total bigint;
@@ -41,7 +41,7 @@ BEGIN
         WHEN 'load' THEN
             SELECT sum(l.read) INTO total FROM empatia.load(client) l;
         WHEN 'build' THEN
-            SELECT sum(b.stored_rows) INTO total FROM empatia.build_cube(client => client) b;
+            SELECT sum(b.stored_rows) INTO total FROM empatia.build_cube(level, grain, client => client) b;
         WHEN 'segment' THEN
             SELECT count(*) INTO total FROM empatia.kmeans_segments(level, grain) s;
         WHEN 'classify' THEN
@@ -50,13 +50,13 @@ BEGIN
     RETURN total;
 END
 $$;
-COMMENT ON FUNCTION empatia._do_step(text, text, text, text, boolean) IS 'one step of the pipeline; returns its rows';
+COMMENT ON FUNCTION empatia._do_step(text, text, text, text) IS 'the work of one step of the pipeline; returns its rows';
 
-CREATE FUNCTION empatia._plan_run(retrain boolean) RETURNS TABLE (step integer, action text, client text, level text, grain text)
+CREATE FUNCTION empatia._plan_run(retrain boolean) RETURNS TABLE (action text, client text, level text, grain text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY EXECUTE empatia._render($q$
-        SELECT row_number() OVER (ORDER BY s.place, s.client_id, s.level_place, s.grain_place, s.action DESC)::integer, s.action, s.client, s.level, s.grain
+        SELECT s.action, s.client, s.level, s.grain
         FROM (
             SELECT 1 AS place, c.client_id, 0 AS level_place, 0 AS grain_place, 'load' AS action, c.code AS client, NULL::text AS level, NULL::text AS grain
             FROM {dw}.client c WHERE EXISTS (SELECT FROM empatia.source s WHERE s.client_id = c.client_id)
@@ -66,63 +66,95 @@ BEGIN
             SELECT 3, 0, array_position(empatia._levels(), p.level), array_position(empatia._grains(), p.grain), a.action, NULL, p.level, p.grain
             FROM empatia.pipeline p, unnest(ARRAY['segment', 'classify']) a (action)
             WHERE p.active AND (a.action = 'classify' OR $1 OR NOT EXISTS (SELECT FROM empatia.model m WHERE m.level = p.level AND m.grain = p.grain
-                                                                           AND m.target = 'segment' AND m.client_id IS NULL))) s $q$)
+                                                                           AND m.target = 'segment' AND m.client_id IS NULL))) s
+        ORDER BY s.place, s.client_id, s.level_place, s.grain_place, s.action DESC $q$)
     USING retrain;
 END
 $$;
-COMMENT ON FUNCTION empatia._plan_run(boolean) IS 'steps of a run: load and build each client, then segment (where there is no model, or on retrain) and classify each active combination';
+COMMENT ON FUNCTION empatia._plan_run(boolean) IS 'steps of a run, in order: load and build each client, then segment (where there is no model, or on retrain) and classify each active combination';
+
+CREATE PROCEDURE empatia._run_step(run bigint, action text, client text, level text, grain text, INOUT state text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    began CONSTANT timestamptz := pg_catalog.clock_timestamp();
+    this integer;
+    total bigint;
+    problem text;
+BEGIN
+    -- a procedure that commits cannot have a SET clause; a local setting ends with each transaction
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    SELECT coalesce(max(s.step), 0) + 1 INTO this FROM empatia.run_step s WHERE s.run_id = run;
+    INSERT INTO empatia.run_step (run_id, step, action, client, level, grain) VALUES (run, this, action, client, level, grain);
+    COMMIT;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    state := 'done';
+    BEGIN
+        total := empatia._do_step(action, client, level, grain);
+    EXCEPTION
+        WHEN query_canceled THEN
+            state := 'cancelled';
+            problem := 'cancelled';
+        WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT;
+            state := 'failed';
+    END;
+    UPDATE empatia.run_step s SET status = state, finished_at = clock_timestamp(), rows = CASE WHEN state = 'done' THEN total END,
+        seconds = extract(epoch FROM clock_timestamp() - began), error = problem
+    WHERE s.run_id = run AND s.step = this;
+    COMMIT;
+END
+$$;
+COMMENT ON PROCEDURE empatia._run_step(bigint, text, text, text, text, text) IS 'records, does and commits one step of a run; its state is done, failed or cancelled';
+
+CREATE FUNCTION empatia._end_run(run bigint, cancelled boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    failed bigint;
+    problem text;
+BEGIN
+    SELECT count(*), (array_agg(s.error ORDER BY s.step))[1] INTO failed, problem FROM empatia.run_step s WHERE s.run_id = run AND s.status = 'failed';
+    UPDATE empatia.run r SET finished_at = clock_timestamp(),
+        status = CASE WHEN cancelled THEN 'cancelled' WHEN failed > 0 THEN 'failed' ELSE 'done' END,
+        error = CASE WHEN failed > 0 THEN format('%s steps failed, the first with: %s', failed, problem) END
+    WHERE r.run_id = run;
+    PERFORM pg_advisory_unlock(empatia._pipeline_key());
+END
+$$;
+COMMENT ON FUNCTION empatia._end_run(bigint, boolean) IS 'writes how a run ended and gives the pipeline free';
 
 CREATE PROCEDURE empatia.run_pipeline(retrain boolean DEFAULT false)
 LANGUAGE plpgsql AS $$
 DECLARE
     id bigint;
     part record;
-    began timestamptz;
-    total bigint;
-    failed integer := 0;
-    problem text;
-    state text;
-    plan record;
+    piece record;
+    state text := 'done';
+    ended record;
 BEGIN
-    -- a procedure that commits cannot have a SET clause; a local setting ends with each transaction
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM empatia._warehouse();
-    id := empatia._begin_run(pg_catalog.jsonb_build_object('retrain', retrain));
-    FOR part IN SELECT * FROM empatia._plan_run(retrain) LOOP
-        COMMIT;
-        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-        began := clock_timestamp();
-        INSERT INTO empatia.run_step (run_id, step, action, client, level, grain) VALUES (id, part.step, part.action, part.client, part.level, part.grain);
-        COMMIT;
-        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-        state := NULL;
-        BEGIN
-            total := empatia._do_step(part.action, part.client, part.level, part.grain, retrain);
-        EXCEPTION
-            WHEN query_canceled THEN
-                state := 'cancelled';
-                problem := 'cancelled';
-            WHEN OTHERS THEN
-                GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT;
-                state := 'failed';
-                failed := failed + 1;
-        END;
-        UPDATE empatia.run_step s SET status = coalesce(state, 'done'), finished_at = clock_timestamp(), rows = CASE WHEN state IS NULL THEN total END,
-            seconds = extract(epoch FROM clock_timestamp() - began), error = CASE WHEN state IS NOT NULL THEN problem END
-        WHERE s.run_id = id AND s.step = part.step;
+    id := empatia._begin_run(jsonb_build_object('retrain', retrain));
+    COMMIT;
+    FOR part IN SELECT * FROM empatia._plan_run(coalesce(retrain, false)) LOOP
+        CALL empatia._run_step(id, part.action, part.client, part.level, part.grain, state);
+        -- all combinations are built in one pass over the facts; where that fails, one by one, so that one does not stop the others
+        IF part.action = 'build' AND state = 'failed' THEN
+            FOR piece IN SELECT * FROM empatia._combinations(NULL, NULL) LOOP
+                CALL empatia._run_step(id, 'build', part.client, piece.combination_level, piece.combination_grain, state);
+                EXIT WHEN state = 'cancelled';
+            END LOOP;
+        END IF;
         EXIT WHEN state = 'cancelled';
     END LOOP;
-    UPDATE empatia.run r SET finished_at = clock_timestamp(), status = CASE WHEN state = 'cancelled' THEN 'cancelled' WHEN failed > 0 THEN 'failed' ELSE 'done' END,
-        error = CASE WHEN failed > 0 THEN failed || ' of the steps failed; the last said: ' || problem END
-    WHERE r.run_id = id;
-    PERFORM pg_catalog.pg_advisory_unlock(empatia._pipeline_key());
+    PERFORM empatia._end_run(id, state = 'cancelled');
     COMMIT;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    IF state = 'cancelled' THEN
-        PERFORM empatia._fail('query_canceled', 'the pipeline was cancelled; what it had committed stays');
-    ELSIF failed > 0 THEN
-        PERFORM empatia._fail('external_routine_exception', format('%s of the pipeline''s steps failed; the last said: %s', failed, problem),
-            format('SELECT * FROM empatia.run_step WHERE run_id = %s AND status = ''failed'' shows them all; the others are done.', id));
+    SELECT r.status, r.error INTO ended FROM empatia.run r WHERE r.run_id = id;
+    IF ended.status = 'cancelled' THEN
+        PERFORM empatia._fail('query_canceled', 'the pipeline was cancelled; the steps it had finished stay');
+    ELSIF ended.status = 'failed' THEN
+        PERFORM empatia._fail('external_routine_exception', 'run ' || id || ' of the pipeline: ' || ended.error,
+            format('SELECT * FROM empatia.run_step WHERE run_id = %s AND status = ''failed'' shows them; the other steps are done.', id));
     END IF;
 END
 $$;
