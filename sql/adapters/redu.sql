@@ -66,14 +66,15 @@ FROM {source}.gradebooks g $q$),
 -- UNION ALL) ends the climb of a thread that answers itself.
 (true, 'redu', 30, 'fact_interaction', 'statuses', '{"statuses": ["id", "type", "user_id", "statusable_type", "statusable_id", "in_response_to_id", "created_at"]}', false, 'upsert', 'assignment', $q$
 WITH RECURSIVE climb AS (
-    SELECT a.id AS answer, a.in_response_to_id AS ancestor FROM {source}.statuses a WHERE a.type = 'Answer'
+    SELECT a.id AS answer, a.in_response_to_id AS ancestor, {cursor statuses a} AS newest FROM {source}.statuses a WHERE a.type = 'Answer'
     UNION
-    SELECT c.answer, p.in_response_to_id FROM climb c JOIN {source}.statuses p ON p.id = c.ancestor WHERE p.type = 'Answer'),
+    SELECT c.answer, p.in_response_to_id, greatest(c.newest, {cursor statuses p})
+    FROM climb c JOIN {source}.statuses p ON p.id = c.ancestor WHERE p.type = 'Answer'),
 root AS (
-    SELECT DISTINCT ON (c.answer) c.answer, p.type, p.statusable_type, p.statusable_id
+    SELECT DISTINCT ON (c.answer) c.answer, p.type, p.statusable_type, p.statusable_id, greatest(c.newest, {cursor statuses p}) AS newest
     FROM climb c JOIN {source}.statuses p ON p.id = c.ancestor AND p.type <> 'Answer'
     ORDER BY c.answer, p.type, p.statusable_type, p.statusable_id)
-SELECT s.id::text AS _key, {cursor statuses s} AS _cursor, {deleted statuses s} AS _deleted, to_jsonb(s) AS _row,
+SELECT s.id::text AS _key, greatest({cursor statuses s}, r.newest) AS _cursor, {deleted statuses s} AS _deleted, to_jsonb(s) AS _row,
        CASE WHEN s.type = 'Answer' AND r.answer IS NULL THEN
                 CASE WHEN s.in_response_to_id IS NULL THEN 'answer to no status'
                      WHEN EXISTS (SELECT FROM {source}.statuses p WHERE p.id = s.in_response_to_id) THEN 'answer in a thread without a root'

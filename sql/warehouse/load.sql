@@ -409,7 +409,8 @@ BEGIN
             done.rejected := empatia._reject_rows(src, stream);
             SELECT w.inserted, w.updated, w.deleted INTO done.inserted, done.updated, done.deleted FROM empatia._write_stream(src, stream) w;
             INSERT INTO empatia.source_cursor AS c (source_id, stream, cursor_at, loaded_at)
-            SELECT src.source_id, stream.stream, max(r._cursor), clock_timestamp() FROM pg_temp._raw r
+            -- a row that is dated in the future must not make the next load skip what lies before it
+            SELECT src.source_id, stream.stream, max(r._cursor) FILTER (WHERE r._cursor <= clock_timestamp()), clock_timestamp() FROM pg_temp._raw r
             ON CONFLICT ON CONSTRAINT source_cursor_pkey DO UPDATE
             SET cursor_at = greatest(c.cursor_at, excluded.cursor_at), loaded_at = excluded.loaded_at;
             moves := moves OR stream.relation IN ('course', 'space', 'subject', 'lecture') AND done.updated > 0;
