@@ -63,7 +63,8 @@ SELECT g.id::text AS _key, {cursor gradebooks g} AS _cursor, {deleted gradebooks
 FROM {source}.gradebooks g $q$),
 
 -- An Answer belongs to its thread: it hangs where the thread's root hangs, and is a help reply if the root is a Help. UNION (not
--- UNION ALL) ends the climb of a thread that answers itself.
+-- UNION ALL) ends the climb of a thread that answers itself. An Answer is as new as the newest status above it, so that it is read
+-- again when one of them changes.
 (true, 'redu', 30, 'fact_interaction', 'statuses', '{"statuses": ["id", "type", "user_id", "statusable_type", "statusable_id", "in_response_to_id", "created_at"]}', false, 'upsert', 'assignment', $q$
 WITH RECURSIVE climb AS (
     SELECT a.id AS answer, a.in_response_to_id AS ancestor, {cursor statuses a} AS newest FROM {source}.statuses a WHERE a.type = 'Answer'
