@@ -74,11 +74,12 @@ BEGIN
         WHEN 'first_day_of_week' THEN 'an integer from 0 (Sunday) to 6 (Saturday)'
         WHEN 'assignment_basis' THEN 'universe or due'
         WHEN 'cursor_overlap' THEN 'an interval of zero or more'
+        WHEN 'builder' THEN 'native or sql'
     END;
     IF expected IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('unknown setting "%s"', NEW.key),
-            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis and cursor_overlap.';
+            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis, cursor_overlap and builder.';
     END IF;
     BEGIN
         IF (CASE
@@ -87,6 +88,7 @@ BEGIN
             WHEN NEW.key = 'first_day_of_week' THEN NEW.value::integer BETWEEN 0 AND 6
             WHEN NEW.key = 'assignment_basis' THEN NEW.value IN ('universe', 'due')
             WHEN NEW.key = 'cursor_overlap' THEN NEW.value::interval >= interval '0'
+            WHEN NEW.key = 'builder' THEN NEW.value IN ('native', 'sql')
         END) THEN
             RETURN NEW;
         END IF;
@@ -140,7 +142,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('valid_to', '2100-01-01', 'a fact after this day is rejected at load'),
         ('first_day_of_week', '0', 'first day of the grain WEEK: 0 = Sunday ... 6 = Saturday'),
         ('assignment_basis', 'universe', 'universe: assigned = all the member''s assignments in the unit; due: those due in the period'),
-        ('cursor_overlap', '5 minutes', 'incremental loads read this much before the last cursor again: rows that were committed late are found, re-read rows change nothing')
+        ('cursor_overlap', '5 minutes', 'incremental loads read this much before the last cursor again: rows that were committed late are found, re-read rows change nothing'),
+        ('builder', 'native', 'native: the cells of the cube are computed in one pass over the facts; sql: with a query per level and grain, as for facts in foreign tables')
     ON CONFLICT DO NOTHING;
     INSERT INTO empatia.pipeline (level, grain, active)
         SELECT l, g, g IN ('WEEK', 'MONTH')

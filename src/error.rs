@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use empatia_engine::cube::CubeError;
 use empatia_engine::error::EngineError;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::PgSqlErrorCode;
@@ -131,6 +132,19 @@ impl From<EngineError> for Error {
             EngineError::Dimension { .. } => Self::new(Code::ERRCODE_DATA_EXCEPTION, error.to_string()),
             EngineError::ThreadPool { .. } => {
                 Self::new(Code::ERRCODE_INSUFFICIENT_RESOURCES, error.to_string()).hint("Lower empatia.threads.")
+            }
+            EngineError::Cube(CubeError::AmountOverflow { .. }) => {
+                Self::new(Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, error.to_string())
+            }
+            EngineError::Cube(CubeError::NonFiniteGrade { .. }) => {
+                Self::new(Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, error.to_string())
+                    .hint("Correct grade and max_grade of that user's rows in fact_assignment.")
+            }
+            EngineError::Cube(CubeError::Allocation { .. }) => {
+                Self::new(Code::ERRCODE_OUT_OF_MEMORY, error.to_string()).hint("Lower empatia.memory_limit.")
+            }
+            EngineError::Cube(CubeError::TooMany { .. }) => {
+                Self::new(Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED, error.to_string())
             }
             EngineError::Codec(_) => Self::new(Code::ERRCODE_DATA_CORRUPTED, error.to_string()),
             // Linfa's own errors and variants added to the engine later: nothing the user could have given.

@@ -5,6 +5,7 @@
 
 use pgrx::prelude::*;
 
+mod cube;
 pub mod error;
 pub mod guc;
 mod model;

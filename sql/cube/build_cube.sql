@@ -110,7 +110,36 @@ END
 $$;
 COMMENT ON FUNCTION empatia._dense_rows(integer, text, bigint) IS 'members x periods over the units of a level';
 
-CREATE FUNCTION empatia._build_part(client_id integer, level text, grain text, range_from date, range_to date, automatic boolean, full_build boolean, at_change bigint)
+-- Whether the cells of a client can be computed in this process: its facts are ordinary tables of this database (those of a
+-- foreign or distributed table stay where they are, the query goes there), and no row security filters what is written.
+CREATE FUNCTION empatia._is_native(client_id integer) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    facts regclass[];
+    distributed boolean := false;
+BEGIN
+    IF empatia._setting_value('builder') = 'sql' THEN
+        RETURN false;
+    END IF;
+    -- other clients' partitions are none of this one's business
+    SELECT array_agg(t.relid) INTO facts
+    FROM (VALUES ('fact_interaction'), ('fact_assignment')) f (name), pg_inherits i, pg_class c, pg_partition_tree(c.oid) t
+    WHERE i.inhparent = to_regclass(empatia._render('{dw}.') || f.name) AND c.oid = i.inhrelid
+      AND pg_get_expr(c.relpartbound, c.oid) ~ format('^DEFAULT$|[( ]%s[,)]', client_id);
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition d WHERE d.logicalrelid = ANY ($1))' INTO distributed
+            USING facts || to_regclass(empatia._render('{dw}.fact_interaction')) || to_regclass(empatia._render('{dw}.fact_assignment'));
+    END IF;
+    RETURN NOT distributed
+        AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (facts) AND c.relkind NOT IN ('r', 'p'))
+        AND NOT EXISTS (SELECT FROM pg_partition_tree(to_regclass(empatia._render('{results}.cube'))) t
+                        JOIN pg_class c ON c.oid = t.relid WHERE c.relkind NOT IN ('r', 'p') OR row_security_active(c.oid));
+END
+$$;
+COMMENT ON FUNCTION empatia._is_native(integer) IS 'whether build_cube() computes the cells of a client itself, or with a query';
+
+-- How a part has to be brought up to date. full: its old rows are deleted, the cells are still to be written; incremental: done.
+CREATE FUNCTION empatia._prepare_part(client_id integer, level text, grain text, range_from date, range_to date, automatic boolean, full_build boolean)
 RETURNS empatia.build_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
 DECLARE
@@ -122,7 +151,6 @@ DECLARE
     old record;
     done empatia.build_row;
     touched bigint;
-    periods bigint;
 BEGIN
     EXECUTE empatia._render('SELECT b.* FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') INTO old USING client_id, level, grain;
     IF old.client_id IS NOT NULL AND NOT full_build AND old.assignment_basis = basis AND old.first_day_of_week = first_day
@@ -132,6 +160,11 @@ BEGIN
                AND (grain <> 'ALL' OR old.date_from = range_from)) THEN
         touched := empatia._stage_touched(client_id, old.change_id, grain, range_from, range_to, first_day, old.stored_rows);
     END IF;
+    done.level := level;
+    done.grain := grain;
+    done.date_from := range_from;
+    done.date_to := range_to;
+    done.written_rows := 0;
     IF touched IS NULL THEN
         done.mode := 'full';
         EXECUTE format('DELETE FROM %s c WHERE c.client_id = $1', classes) USING client_id;
@@ -140,39 +173,106 @@ BEGIN
         done.mode := 'incremental';
         EXECUTE format('DELETE FROM %s c USING pg_temp._touched h WHERE c.client_id = $1 AND c.user_id = h.user_id AND c.period_start = h.period_start', classes) USING client_id;
         EXECUTE format('DELETE FROM %s c USING pg_temp._touched h WHERE c.client_id = $1 AND c.user_id = h.user_id AND c.period_start = h.period_start', cube) USING client_id;
+        EXECUTE format('INSERT INTO %s %s', cube, empatia._cells_sql(level, grain, basis, true)) USING client_id, range_from, range_to, first_day;
+        GET DIAGNOSTICS done.written_rows = ROW_COUNT;
     ELSE
         done.mode := 'unchanged';
     END IF;
-    done.written_rows := 0;
-    IF done.mode <> 'unchanged' THEN
-        EXECUTE format('INSERT INTO %s %s', cube, empatia._cells_sql(level, grain, basis, done.mode = 'incremental')) USING client_id, range_from, range_to, first_day;
-        GET DIAGNOSTICS done.written_rows = ROW_COUNT;
-    END IF;
     DROP TABLE IF EXISTS pg_temp._touched;
+    done.seconds := extract(epoch FROM clock_timestamp() - began);
+    RETURN done;
+END
+$$;
+COMMENT ON FUNCTION empatia._prepare_part(integer, text, text, date, date, boolean, boolean) IS 'decides how to build one level and grain of a client''s cube, makes room for it, and does it where only some of it changed';
+
+-- The cells of every part that is built whole, from one reading of the facts. The time that this takes is shared out over the
+-- parts by their rows.
+CREATE FUNCTION empatia._build_native(client_id integer, INOUT parts empatia.build_row[], OUT left_out jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    w CONSTANT empatia.warehouse := empatia._warehouse();
+    whole record;
+    cells record;
+    total bigint := 0;
+    taken double precision;
+BEGIN
+    SELECT array_agg(p.level) AS levels, array_agg(p.grain) AS grains, min(p.date_from) AS date_from, min(p.date_to) AS date_to
+    INTO whole FROM unnest(parts) p WHERE p.mode = 'full';
+    IF whole.levels IS NULL THEN
+        RETURN;
+    END IF;
+    FOR cells IN SELECT * FROM empatia._build_cells(client_id, w.dw_schema::text, w.results_schema::text, whole.levels, whole.grains, whole.date_from, whole.date_to,
+                                                    empatia._setting_value('first_day_of_week')::integer, empatia._setting_value('assignment_basis')) LOOP
+        FOR i IN 1 .. cardinality(parts) LOOP
+            IF (parts[i].level, parts[i].grain) = (cells.level, cells.grain) THEN
+                parts[i].written_rows := cells.written_rows;
+            END IF;
+        END LOOP;
+        total := total + cells.written_rows;
+        left_out := jsonb_strip_nulls(jsonb_build_object('hangs on no space', nullif(cells.hang_on_no_space, 0),
+            'not a student of the space', nullif(cells.not_student, 0), 'outside the range', nullif(cells.outside_range, 0)));
+    END LOOP;
+    taken := extract(epoch FROM clock_timestamp() - began);
+    FOR i IN 1 .. cardinality(parts) LOOP
+        IF parts[i].mode = 'full' THEN
+            parts[i].seconds := parts[i].seconds + taken * CASE total WHEN 0 THEN 1.0 / cardinality(whole.levels) ELSE parts[i].written_rows::float8 / total END;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION empatia._build_native(integer, empatia.build_row[]) IS 'writes the cells of the parts whose mode is full in one pass; returns the parts with their rows and seconds, and the facts left out';
+
+CREATE FUNCTION empatia._build_sql(client_id integer, part empatia.build_row) RETURNS empatia.build_row
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+BEGIN
+    EXECUTE format('INSERT INTO %s %s', empatia._render('{results}.') || quote_ident(lower(format('cube_%s_%s', part.level, part.grain))),
+                   empatia._cells_sql(part.level, part.grain, empatia._setting_value('assignment_basis'), false))
+        USING client_id, part.date_from, part.date_to, empatia._setting_value('first_day_of_week')::integer;
+    GET DIAGNOSTICS part.written_rows = ROW_COUNT;
+    part.seconds := part.seconds + extract(epoch FROM clock_timestamp() - began);
+    RETURN part;
+END
+$$;
+COMMENT ON FUNCTION empatia._build_sql(integer, empatia.build_row) IS 'writes the cells of a part whose mode is full with a query';
+
+-- Statistics, periods and the entry in cube_build, once the cells are written.
+CREATE FUNCTION empatia._finish_part(client_id integer, part empatia.build_row, automatic boolean, at_change bigint) RETURNS empatia.build_row
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    basis CONSTANT text := empatia._setting_value('assignment_basis');
+    first_day CONSTANT integer := empatia._setting_value('first_day_of_week')::integer;
+    cube CONSTANT text := empatia._render('{results}.') || quote_ident(lower(format('cube_%s_%s', part.level, part.grain)));
+    periods bigint;
+BEGIN
     EXECUTE empatia._render('DELETE FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)
         AND NOT EXISTS (SELECT FROM empatia.periods($3, $4, $5, $6) n WHERE (n.period_start, n.period_end) = (p.period_start, p.period_end))')
-        USING client_id, level, grain, range_from, range_to, first_day;
+        USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
     EXECUTE empatia._render('INSERT INTO {results}.cube_period SELECT $1, $2, $3, n.period_start, n.period_end FROM empatia.periods($3, $4, $5, $6) n ON CONFLICT DO NOTHING')
-        USING client_id, level, grain, range_from, range_to, first_day;
-    EXECUTE empatia._render('SELECT count(*) FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)') INTO periods USING client_id, level, grain;
-    done.dense_rows := empatia._dense_rows(client_id, level, periods);
-    EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', cube) INTO done.stored_rows USING client_id;
+        USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
+    EXECUTE empatia._render('SELECT count(*) FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)')
+        INTO periods USING client_id, part.level, part.grain;
+    part.dense_rows := empatia._dense_rows(client_id, part.level, periods);
+    IF part.mode = 'full' THEN
+        part.stored_rows := part.written_rows;
+    ELSE
+        EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', cube) INTO part.stored_rows USING client_id;
+    END IF;
     EXECUTE empatia._render($q$
         INSERT INTO {results}.cube_build AS b (client_id, level, grain, date_from, date_to, automatic_range, assignment_basis, first_day_of_week, change_id, stored_rows, dense_rows, built_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp())
         ON CONFLICT ON CONSTRAINT cube_build_pkey DO UPDATE SET date_from = excluded.date_from, date_to = excluded.date_to, automatic_range = excluded.automatic_range,
             assignment_basis = excluded.assignment_basis, first_day_of_week = excluded.first_day_of_week, change_id = excluded.change_id,
             stored_rows = excluded.stored_rows, dense_rows = excluded.dense_rows, built_at = excluded.built_at $q$)
-        USING client_id, level, grain, range_from, range_to, automatic, basis, first_day, at_change, done.stored_rows, done.dense_rows;
-    done.level := level;
-    done.grain := grain;
-    done.date_from := range_from;
-    done.date_to := range_to;
-    done.seconds := extract(epoch FROM clock_timestamp() - began);
-    RETURN done;
+        USING client_id, part.level, part.grain, part.date_from, part.date_to, automatic, basis, first_day, at_change, part.stored_rows, part.dense_rows;
+    part.seconds := part.seconds + extract(epoch FROM clock_timestamp() - began);
+    RETURN part;
 END
 $$;
-COMMENT ON FUNCTION empatia._build_part(integer, text, text, date, date, boolean, boolean, bigint) IS 'builds one level and grain of a client''s cube, whole or where it changed';
+COMMENT ON FUNCTION empatia._finish_part(integer, empatia.build_row, boolean, bigint) IS 'records one level and grain of a client''s cube that was built';
 
 CREATE FUNCTION empatia._combinations(level text, grain text) RETURNS TABLE (combination_level text, combination_grain text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -212,12 +312,16 @@ RETURNS SETOF empatia.build_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     who record;
-    part record;
     range CONSTANT record := empatia._range(date_from, date_to);
     at_change bigint;
+    parts empatia.build_row[];
     done empatia.build_row;
+    native boolean;
     left_out jsonb;
+<<<<<<< HEAD
     written bigint := 0;
+=======
+    reported boolean;
 BEGIN
     PERFORM empatia._combinations(level, grain);
     FOR who IN SELECT * FROM empatia._clients(client) LOOP
@@ -230,14 +334,28 @@ BEGIN
         END IF;
         at_change := empatia._sync_cube(who.client_id);
         left_out := NULL;
-        FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
-            done := empatia._build_part(who.client_id, part.combination_level, part.combination_grain, range.range_from, range.range_to, range.automatic, full_build, at_change);
-            IF done.mode = 'full' AND left_out IS NULL THEN
-                left_out := empatia._left_out(who.client_id, range.range_from, range.range_to);
+        reported := false;
+        parts := ARRAY(SELECT empatia._prepare_part(who.client_id, c.combination_level, c.combination_grain, range.range_from, range.range_to, range.automatic, full_build)
+                       FROM empatia._combinations(level, grain) WITH ORDINALITY c (combination_level, combination_grain, position) ORDER BY c.position);
+        native := empatia._is_native(who.client_id);
+        IF native THEN
+            SELECT b.parts, b.left_out INTO parts, left_out FROM empatia._build_native(who.client_id, parts) b;
+        END IF;
+        FOREACH done IN ARRAY parts LOOP
+            IF done.mode = 'full' THEN
+                reported := true;
+                IF NOT native THEN
+                    done := empatia._build_sql(who.client_id, done);
+                    left_out := coalesce(left_out, empatia._left_out(who.client_id, range.range_from, range.range_to));
+                END IF;
             END IF;
+            done := empatia._finish_part(who.client_id, done, range.automatic, at_change);
             done.client := who.code;
+<<<<<<< HEAD
             done.left_out := left_out;
             written := written + CASE done.mode WHEN 'full' THEN greatest(done.written_rows, 1000) ELSE done.written_rows END;
+=======
+            done.left_out := CASE WHEN reported THEN left_out END;
             RETURN NEXT done;
         END LOOP;
         -- changes that every built part contains are of no more use

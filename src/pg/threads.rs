@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -102,16 +102,86 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
     Ok(outcome??)
 }
 
+/// A context whose threads are started with all signals blocked, for computations that go on between several calls.
+///
+/// # Errors
+/// 53000 when the system refuses a thread.
+pub fn start_context(limits: Limits) -> Result<Context> {
+    // as in run_with
+    pg_sys::submodules::thread_check::check_active_thread();
+    let _blocked = BlockedSignals::new()?;
+    Ok(Context::builder()
+        .threads(limits.threads)
+        .memory_budget(limits.memory)
+        .build()?)
+}
+
+/// Runs `work` on a thread of its own and, meanwhile, `take` on the backend's thread for each value that `work` sends:
+/// `work` computes, `take` may write to the database. At most `queued` values wait to be taken.
+///
+/// `work` obeys the rules of [`run_with`], except that it starts outside the pool. Sending fails with `Cancelled` once
+/// nobody takes any more. `context` is spent after an error.
+///
+/// # Errors
+/// What `take` returned, else as [`run_with`]. Errors of PostgreSQL in `take` are raised after `work` has ended; only a
+/// termination of the backend that PostgreSQL notices inside `take` ends the process with the threads.
+pub fn run_feeding<T: Send, R: Send>(
+    context: &Context,
+    queued: usize,
+    work: impl FnOnce(&mut dyn FnMut(T) -> Result<(), EngineError>) -> Result<R, EngineError> + Send,
+    mut take: impl FnMut(T) -> Result<()>,
+) -> Result<R> {
+    let cancel = context.cancel_flag();
+    let outcome = thread::scope(|scope| {
+        let stop = CancelOnDrop(cancel);
+        // Dropped before the scope waits, however this closure ends: a driver that is sending wakes up.
+        let (sender, values) = sync_channel::<T>(queued);
+        let driver = {
+            let _blocked = BlockedSignals::new()?;
+            thread::Builder::new()
+                .name("empatia-driver".into())
+                .stack_size(STACK)
+                .spawn_scoped(scope, move || {
+                    work(&mut |value| sender.send(value).map_err(|_| EngineError::Cancelled))
+                })
+                .map_err(|e| {
+                    Error::new(
+                        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+                        format!("cannot start a thread: {e}"),
+                    )
+                })?
+        };
+        loop {
+            match values.recv_timeout(POLL) {
+                Ok(value) => take(value)?,
+                Err(RecvTimeoutError::Timeout) => look_for_interrupt(cancel),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let outcome = driver.join().map_err(|panic| panicked(panic.as_ref()))?;
+        if outcome.is_ok() {
+            std::mem::forget(stop);
+        }
+        Ok::<_, Error>(outcome)
+    });
+    check_for_interrupts!();
+    Ok(outcome??)
+}
+
 /// Waits for the driver's end; raises the cancel flag once the backend is asked to cancel or to terminate.
 fn watch(ended: &Receiver<()>, cancel: &AtomicBool) {
     while ended.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
-        if cancel_pending() {
-            // Raised, not handled yet: that would leave while the threads are running.
-            cancel.store(true, Ordering::Relaxed);
-        } else {
-            // Anything else is harmless (a barrier, a request to log memory contexts), or raises: see CancelOnDrop.
-            check_for_interrupts!();
-        }
+        look_for_interrupt(cancel);
+    }
+}
+
+fn look_for_interrupt(cancel: &AtomicBool) {
+    if cancel_pending() {
+        // Raised, not handled yet: that would leave while the threads are running.
+        cancel.store(true, Ordering::Relaxed);
+    } else {
+        // Anything else is harmless (a barrier, a request to log memory contexts), or raises: see CancelOnDrop.
+        check_for_interrupts!();
     }
 }
 

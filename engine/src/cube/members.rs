@@ -1,5 +1,7 @@
 //! Who is a student of which space.
 
+use std::ops::RangeInclusive;
+
 use crate::context::{Context, Reservation};
 use crate::error::Result;
 
@@ -90,6 +92,13 @@ impl Members {
             Ok(index) => &self.spaces[self.starts[index]..self.starts[index + 1]],
             Err(_) => &[],
         }
+    }
+
+    /// The distinct users inside a range, ascending.
+    pub fn users_in(&self, range: &RangeInclusive<i64>) -> &[i64] {
+        let start = self.users.partition_point(|user| user < range.start());
+        let end = self.users.partition_point(|user| user <= range.end());
+        self.users.get(start..end).unwrap_or_default()
     }
 
     /// Number of (space, user) pairs.

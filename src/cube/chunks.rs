@@ -1,0 +1,104 @@
+//! Cells by combination, collected into chunks that are worth a COPY of their own.
+
+use empatia_engine::calendar::Grain;
+use empatia_engine::context::{Context, Reservation};
+use empatia_engine::cube::{Cell, CubeBatch, CubeError, Level};
+use empatia_engine::error::EngineError;
+
+use super::structure::Units;
+
+/// Chunks that may wait for the writer.
+pub(super) const QUEUED: usize = 4;
+/// A COPY costs about as much to start as 100 rows to write.
+const LARGEST: usize = 1 << 14;
+const SMALLEST: usize = 1 << 8;
+/// Part of the memory budget that chunks may take.
+const SHARE: usize = 16;
+
+/// Some cells of one combination, all for the cube.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub level: Level,
+    pub grain: Grain,
+    pub cells: Vec<Cell>,
+}
+
+/// Takes the engine's batches apart and hands on whole chunks.
+#[derive(Debug)]
+pub(super) struct Chunks<'a> {
+    units: &'a Units,
+    open: [[Vec<Cell>; 7]; 5],
+    capacity: usize,
+    _reservation: Reservation,
+}
+
+impl<'a> Chunks<'a> {
+    /// # Errors
+    /// [`EngineError::Memory`] when not even small chunks fit into the budget.
+    pub fn new(context: &Context, combinations: usize, units: &'a Units) -> Result<Self, EngineError> {
+        // the ones being filled, the queued ones, and the one being written
+        let chunks = combinations + QUEUED + 1;
+        let capacity = (context.budget() / SHARE / (chunks * size_of::<Cell>())).clamp(SMALLEST, LARGEST);
+        Ok(Self {
+            units,
+            open: Default::default(),
+            capacity,
+            _reservation: context.reserve_for::<Cell>(chunks.saturating_mul(capacity))?,
+        })
+    }
+
+    /// Keeps the cells of units that the cube has.
+    ///
+    /// # Errors
+    /// What `send` returns; [`CubeError::Allocation`].
+    pub fn take(
+        &mut self,
+        batch: CubeBatch<'_>,
+        send: &mut dyn FnMut(Chunk) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        // how many assignments each member has is kept by the structure of the cube
+        let CubeBatch::Cells { level, grain, cells } = batch else {
+            return Ok(());
+        };
+        let open = &mut self.open[level.index()][grain.index()];
+        // cells of a student and unit follow each other
+        for of_unit in cells.chunk_by(|a, b| a.unit == b.unit) {
+            if !self.units.contains(level, of_unit[0].unit) {
+                continue;
+            }
+            let mut rest = of_unit;
+            while !rest.is_empty() {
+                if open.capacity() == 0 {
+                    open.try_reserve_exact(self.capacity)
+                        .map_err(|_| CubeError::Allocation {
+                            bytes: self.capacity * size_of::<Cell>(),
+                        })?;
+                }
+                let (fitting, left) = rest.split_at(rest.len().min(self.capacity - open.len()));
+                open.extend_from_slice(fitting);
+                rest = left;
+                if open.len() == self.capacity {
+                    let cells = std::mem::take(open);
+                    send(Chunk { level, grain, cells })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on what is left.
+    ///
+    /// # Errors
+    /// What `send` returns.
+    pub fn finish(mut self, send: &mut dyn FnMut(Chunk) -> Result<(), EngineError>) -> Result<(), EngineError> {
+        for level in Level::ALL {
+            for grain in Grain::ALL {
+                let cells = std::mem::take(&mut self.open[level.index()][grain.index()]);
+                if !cells.is_empty() {
+                    send(Chunk { level, grain, cells })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
