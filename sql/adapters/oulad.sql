@@ -74,3 +74,7 @@ SELECT CASE WHEN c.id_site < 2097152 AND c.id_student < 4194304 AND c.date BETWE
        make_date(left(c.code_presentation, 4)::integer, CASE right(c.code_presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1) + c.date AS occurred_at
 FROM (SELECT s.*, row_number() OVER (PARTITION BY s.id_site, s.id_student, s.date ORDER BY s.sum_click) AS n FROM {source}.studentvle s) c
 LEFT JOIN {source}.vle v ON v.id_site = c.id_site $q$);
+
+-- what rejected rows are said to come from
+UPDATE empatia.adapter SET source_table = CASE WHEN stream = 'activity_types' THEN 'vle' ELSE 'courses' END
+WHERE adapter = 'oulad' AND stream IN ('university', 'modules', 'activity_types');
