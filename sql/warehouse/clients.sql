@@ -108,9 +108,10 @@ BEGIN
     END IF;
     PERFORM empatia._check_source_options($2, coalesce($4, '{}'));
     -- the tables are looked at now, so that a mistake is found on Monday and not by the first scheduled load
-    SELECT array_agg(a.stream ORDER BY a.position) FILTER (WHERE c.usable), array_agg(a.stream ORDER BY a.position) FILTER (WHERE NOT c.usable)
+    SELECT array_agg(a.stream ORDER BY a.position) FILTER (WHERE a.usable), array_agg(a.stream ORDER BY a.position) FILTER (WHERE NOT a.usable)
     INTO streams, skipped
-    FROM empatia.adapter a, empatia._check_stream($3, a) c (usable) WHERE a.adapter = $2;
+    FROM (SELECT a.stream, a.position, empatia._check_stream($3, a) AS usable FROM
+              (SELECT * FROM empatia.adapter a WHERE a.adapter = $2 ORDER BY a.position, a.stream) a) a;
     SELECT * INTO old FROM empatia.source s WHERE s.client_id = id AND s.adapter = $2 AND s.source_schema = $3;
     IF old.source_id IS NULL THEN
         INSERT INTO empatia.source (client_id, adapter, source_schema, options) VALUES (id, $2, $3, coalesce($4, '{}'))

@@ -174,7 +174,8 @@ BEGIN
             SELECT row_number() OVER () AS _n, %s AS _retried, q.* FROM (SELECT %s FROM (%s) q) q WHERE %s',
         CASE WHEN since IS NULL OR empatia._reads_everything(src, stream) THEN 'false' ELSE format('coalesce(q._cursor < %L, false)', since) END, columns, query,
         CASE WHEN since IS NULL OR empatia._reads_everything(src, stream) THEN 'true' ELSE empatia._render(format(
-            'q._cursor IS NULL OR q._cursor >= %L OR q._key IN (SELECT j.source_key FROM {dw}.reject j WHERE j.client_id = %s AND j.source_id = %s AND j.stream = %L)',
+            'q._cursor IS NULL OR q._cursor >= %L OR q._key IN (SELECT j.source_key FROM {dw}.reject j WHERE j.client_id = %s AND j.source_id = %s AND j.stream = %L
+               AND j.reason NOT LIKE ''duplicate key%%'')', -- a duplicate without the row that won would win
             since, src.client_id, src.source_id, stream.stream)) END);
     GET DIAGNOSTICS total = ROW_COUNT;
     RETURN total;
@@ -448,7 +449,9 @@ BEGIN
         PERFORM empatia._fail('lock_not_available', format('another session is loading client "%s"', done.client), 'Wait until it is done.');
     END IF;
     -- every stream is checked before anything is written
-    PERFORM empatia._check_stream(s.source_schema, a) FROM empatia.source s JOIN empatia.adapter a ON a.adapter = s.adapter WHERE s.client_id = id;
+    PERFORM empatia._check_stream(s.source_schema, s.stream)
+    FROM (SELECT s.source_schema, a AS stream FROM empatia.source s JOIN empatia.adapter a ON a.adapter = s.adapter WHERE s.client_id = id
+          ORDER BY s.source_id, a.position, a.stream) s;
     FOR src IN SELECT * FROM empatia.source s WHERE s.client_id = id ORDER BY s.source_id LOOP
         FOR stream IN SELECT * FROM empatia.adapter a WHERE a.adapter = src.adapter ORDER BY a.position, a.stream LOOP
             began := clock_timestamp();
