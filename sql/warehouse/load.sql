@@ -256,7 +256,9 @@ BEGIN
     EXECUTE empatia._render($q$
         DELETE FROM {dw}.reject j
         WHERE j.client_id = $1 AND j.source_id = $2 AND j.stream = $3
-          AND ($4 OR j.source_key IN (SELECT r._key FROM pg_temp._raw r))
+          AND ($4 OR j.source_key IN (SELECT r._key FROM pg_temp._raw r)
+                     -- a duplicate is not read again only because the row that won is
+                     AND (j.reason NOT LIKE 'duplicate key%' OR j."row" IN (SELECT r._row FROM pg_temp._raw r WHERE r._key = j.source_key)))
           AND NOT EXISTS (SELECT FROM pg_temp._bad b WHERE {same}) $q$, 'same', same)
     -- rows without a key, and rows that are gone, are only known when the whole stream was read
     USING src.client_id, src.source_id, stream.stream,
