@@ -354,9 +354,9 @@ BEGIN
             INSERT INTO {dw}.change (client_id, change_id, user_id, day)
             SELECT $1, i.id, c.user_id, c.day
             FROM (SELECT nextval('{dw}.change_id_seq') AS id) i, (
-                SELECT d.user_id, v.day FROM pg_temp._diff d, {new_days} v (day)
-                UNION SELECT (d._old).user_id, v.day FROM pg_temp._diff d, {old_days} v (day) WHERE NOT d._new
-                UNION SELECT g.user_id, v.day FROM pg_temp._gone g, {gone_days} v (day)) c $q$,
+                SELECT d.user_id, v.day FROM pg_temp._diff d, LATERAL {new_days} v (day)
+                UNION SELECT (d._old).user_id, v.day FROM pg_temp._diff d, LATERAL {old_days} v (day) WHERE NOT d._new
+                UNION SELECT g.user_id, v.day FROM pg_temp._gone g, LATERAL {gone_days} v (day)) c $q$,
             'new_days', empatia._change_days_sql(stream.relation, 'd'),
             'old_days', empatia._change_days_sql(stream.relation, '(d._old)'),
             'gone_days', empatia._change_days_sql(stream.relation, 'g')) USING src.client_id;
