@@ -82,3 +82,7 @@ SELECT coalesce({column events e event_id}::text, to_jsonb(e)::text) AS _key, {c
             THEN empatia.source_id(concat_ws('/', e.course, {column events e space}, {column events e subject})) END AS subject_id,
        CASE WHEN e.course IS NOT NULL THEN empatia.source_id(concat_ws('/', e.course, {column events e space})) END AS space_id
 FROM {source}.events e $q$);
+
+-- what rejected rows are said to come from
+UPDATE empatia.adapter SET source_table = CASE WHEN stream LIKE 'event\_%' THEN 'events' WHEN stream = 'enrolled_users' THEN 'enrolments' ELSE 'submissions' END
+WHERE adapter = 'events' AND (stream LIKE 'event\_%' OR stream IN ('enrolled_users', 'assignments'));

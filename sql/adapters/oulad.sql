@@ -31,7 +31,7 @@ SELECT v.id_site::text AS _key, to_jsonb(v) AS _row, v.id_site AS lecture_id,
 FROM {source}.vle v $q$),
 
 -- a student of several presentations is described by the last of them
-(true, 'oulad', 6, 'student', 'studentinfo', '{"studentinfo": ["id_student", "code_presentation", "gender", "region", "highest_education", "imd_band", "age_band", "disability"]}', 'upsert', 'assignment', '{}', $q$
+(true, 'oulad', 6, 'student', 'studentinfo', '{"studentinfo": ["id_student", "code_module", "code_presentation", "gender", "region", "highest_education", "imd_band", "age_band", "disability"]}', 'upsert', 'assignment', '{}', $q$
 SELECT DISTINCT ON (i.id_student) i.id_student::text AS _key, i.id_student AS user_id, 'student ' || i.id_student AS name,
        jsonb_strip_nulls(jsonb_build_object('gender', i.gender, 'region', i.region, 'highest_education', i.highest_education,
            'imd_band', i.imd_band, 'age_band', i.age_band, 'disability', i.disability)) AS attributes
@@ -41,14 +41,14 @@ FROM {source}.studentinfo i ORDER BY i.id_student, i.code_presentation DESC, i.c
 SELECT concat_ws('/', r.code_module, r.code_presentation, r.id_student) AS _key, to_jsonb(r) AS _row,
        empatia.source_id(concat_ws('/', r.code_module, r.code_presentation, r.id_student)) AS enrolment_id,
        empatia.source_id(r.code_module || '/' || r.code_presentation) AS space_id, r.id_student AS user_id,
-       s.starts + r.date_registration AS enrolled_at, s.starts + r.date_unregistration AS ended_at, i.final_result AS outcome
+       s.starts + r.date_registration::integer AS enrolled_at, s.starts + r.date_unregistration::integer AS ended_at, i.final_result AS outcome
 FROM {source}.studentregistration r
 CROSS JOIN LATERAL (SELECT make_date(left(r.code_presentation, 4)::integer, CASE right(r.code_presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1) AS starts) s
 LEFT JOIN {source}.studentinfo i ON (i.code_module, i.code_presentation, i.id_student) = (r.code_module, r.code_presentation, r.id_student) $q$),
 
 (true, 'oulad', 20, 'assignment', 'assessments', '{"assessments": ["code_module", "code_presentation", "id_assessment", "assessment_type", "date", "weight"]}', 'upsert', 'assessment', '{}', $q$
 SELECT a.id_assessment::text AS _key, to_jsonb(a) AS _row, a.id_assessment AS assignment_id, a.assessment_type || ' ' || a.id_assessment AS title,
-       make_date(left(a.code_presentation, 4)::integer, CASE right(a.code_presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1) + a.date AS due_at,
+       make_date(left(a.code_presentation, 4)::integer, CASE right(a.code_presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1) + a.date::integer AS due_at,
        100 AS max_grade, a.weight, empatia.source_id(a.code_module || '/' || a.code_presentation) AS space_id
 FROM {source}.assessments a $q$),
 
@@ -58,7 +58,7 @@ SELECT coalesce(a.id_assessment, t.id_assessment) || '/' || coalesce(r.id_studen
        to_jsonb(t) AS _row, CASE WHEN r.id_student IS NULL THEN 'result of a student who is not registered' END AS _reject,
        coalesce(a.id_assessment, t.id_assessment) AS assignment_id, coalesce(r.id_student, t.id_student) AS user_id,
        empatia.source_id(r.code_module || '/' || r.code_presentation) AS space_id,
-       s.starts AS assigned_at, s.starts + a.date + 1 - interval '1 second' AS due_at, s.starts + t.date_submitted AS submitted_at,
+       s.starts AS assigned_at, s.starts + a.date::integer + 1 - interval '1 second' AS due_at, s.starts + t.date_submitted::integer AS submitted_at,
        CASE WHEN t.is_banked = 1 THEN 'banked' WHEN t.id_student IS NOT NULL THEN 'submitted' ELSE 'pending' END AS status,
        t.score AS grade, 100 AS max_grade
 FROM {source}.studentregistration r
@@ -71,6 +71,10 @@ SELECT CASE WHEN c.id_site < 2097152 AND c.id_student < 4194304 AND c.date BETWE
             THEN ((c.id_site::bigint << 42) | (c.id_student::bigint << 20) | ((c.date + 512)::bigint << 10) | c.n) END AS interaction_id,
        c.id_student AS user_id, c.id_site AS lecture_id, c.sum_click AS amount,
        CASE WHEN v.activity_type = 'forumng' AND {option forum_as_posts} = 'true' THEN 'post' ELSE 'access' END AS kind,
-       make_date(left(c.code_presentation, 4)::integer, CASE right(c.code_presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1) + c.date AS occurred_at
+       make_date(left(c.code_presentation, 4)::integer, CASE right(c.code_presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1) + c.date::integer AS occurred_at
 FROM (SELECT s.*, row_number() OVER (PARTITION BY s.id_site, s.id_student, s.date ORDER BY s.sum_click) AS n FROM {source}.studentvle s) c
 LEFT JOIN {source}.vle v ON v.id_site = c.id_site $q$);
+
+-- what rejected rows are said to come from
+UPDATE empatia.adapter SET source_table = CASE WHEN stream = 'activity_types' THEN 'vle' ELSE 'courses' END
+WHERE adapter = 'oulad' AND stream IN ('university', 'modules', 'activity_types');

@@ -318,9 +318,7 @@ DECLARE
     done empatia.build_row;
     native boolean;
     left_out jsonb;
-<<<<<<< HEAD
     written bigint := 0;
-=======
     reported boolean;
 BEGIN
     PERFORM empatia._combinations(level, grain);
@@ -351,10 +349,7 @@ BEGIN
             END IF;
             done := empatia._finish_part(who.client_id, done, range.automatic, at_change);
             done.client := who.code;
-<<<<<<< HEAD
-            done.left_out := left_out;
             written := written + CASE done.mode WHEN 'full' THEN greatest(done.written_rows, 1000) ELSE done.written_rows END;
-=======
             done.left_out := CASE WHEN reported THEN left_out END;
             RETURN NEXT done;
         END LOOP;

@@ -240,7 +240,9 @@ COMMENT ON FUNCTION empatia._cursor_sql(jsonb, text, text) IS 'expression of a r
 
 CREATE FUNCTION empatia._deleted_sql(columns jsonb, alias text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT coalesce('(' || string_agg(format('nullif(%s.%I::text, '''') IS NOT NULL', alias, c), ' OR ') || ')', 'false')
+    -- as text, MySQL's zero date and the empty string are how a loader writes null
+    SELECT coalesce('(' || string_agg(CASE WHEN columns ->> c LIKE 'timestamp%' THEN format('%s.%I IS NOT NULL', alias, c)
+                                           ELSE format('coalesce(%s.%I::text !~ %L, false)', alias, c, '^\s*(0000-00-00.*)?$') END, ' OR ') || ')', 'false')
     FROM unnest(ARRAY['deleted_at', '_ab_cdc_deleted_at', '_sdc_deleted_at']) c WHERE columns ? c
 $$;
 COMMENT ON FUNCTION empatia._deleted_sql(jsonb, text) IS 'expression that says whether a row was deleted at the source';

@@ -1,6 +1,6 @@
 -- Clients and their sources.
 
-CREATE FUNCTION empatia.add_client(code text, name text DEFAULT NULL, time_zone text DEFAULT 'UTC')
+CREATE FUNCTION empatia.add_client(code text, name text DEFAULT NULL, time_zone text DEFAULT NULL)
 RETURNS TABLE (client_id integer, client text, message text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_variable
@@ -13,13 +13,15 @@ BEGIN
     IF code IS NULL OR code = '' THEN
         PERFORM empatia._fail('invalid_parameter_value', 'expected a client code, found nothing');
     END IF;
-    IF NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = time_zone) THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('unknown time zone %s', coalesce(quote_literal(time_zone), 'null')),
+    IF time_zone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = time_zone) THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('unknown time zone "%s"', time_zone),
             'Use an IANA name such as America/Recife; pg_timezone_names lists them.');
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('empatia.add_client', 0));
     EXECUTE empatia._render('SELECT * FROM {dw}.client c WHERE c.code = $1') INTO old USING code;
     client := code;
+    -- a new client lives in UTC; one that exists keeps the zone that a call does not name
+    time_zone := coalesce(time_zone, old.time_zone, 'UTC');
     IF old.client_id IS NOT NULL THEN
         client_id := old.client_id;
         new_zone := old.time_zone <> time_zone;
@@ -49,7 +51,7 @@ BEGIN
     RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION empatia.add_client(text, text, text) IS 'adds a client and its fact partitions; called again it updates name and time zone';
+COMMENT ON FUNCTION empatia.add_client(text, text, text) IS 'adds a client and its fact partitions; time zone default UTC; called again it updates the name and time zone that are given';
 
 CREATE FUNCTION empatia._recompute_days(client_id integer, time_zone text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -108,9 +110,10 @@ BEGIN
     END IF;
     PERFORM empatia._check_source_options($2, coalesce($4, '{}'));
     -- the tables are looked at now, so that a mistake is found on Monday and not by the first scheduled load
-    SELECT array_agg(a.stream ORDER BY a.position) FILTER (WHERE c.usable), array_agg(a.stream ORDER BY a.position) FILTER (WHERE NOT c.usable)
+    SELECT array_agg(a.stream ORDER BY a.position) FILTER (WHERE a.usable), array_agg(a.stream ORDER BY a.position) FILTER (WHERE NOT a.usable)
     INTO streams, skipped
-    FROM empatia.adapter a, empatia._check_stream($3, a) c (usable) WHERE a.adapter = $2;
+    FROM (SELECT a.stream, a.position, empatia._check_stream($3, a) AS usable FROM
+              (SELECT * FROM empatia.adapter a WHERE a.adapter = $2 ORDER BY a.position, a.stream) a) a;
     SELECT * INTO old FROM empatia.source s WHERE s.client_id = id AND s.adapter = $2 AND s.source_schema = $3;
     IF old.source_id IS NULL THEN
         INSERT INTO empatia.source (client_id, adapter, source_schema, options) VALUES (id, $2, $3, coalesce($4, '{}'))

@@ -118,28 +118,64 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION empatia._reasons_sql(text, jsonb) IS 'branches of a CASE with the reasons for which a row of the relation is rejected';
 
+-- The adapter is somebody's own SQL: a misspelt column would be nulls in every row, so it is refused.
+CREATE FUNCTION empatia._raw_columns(stream empatia.adapter, time_zone text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    types jsonb;
+    wrong text;
+    columns text;
+BEGIN
+    SELECT jsonb_object_agg(a.attname, a.atttypid::bigint) INTO types FROM pg_attribute a WHERE a.attrelid = 'pg_temp._raw'::regclass AND a.attnum > 0;
+    SELECT t INTO wrong FROM jsonb_object_keys(types) t
+    WHERE t NOT IN ('_key', '_cursor', '_deleted', '_reject', '_row')
+      AND NOT EXISTS (SELECT FROM empatia.relation_column c WHERE c.relation = stream.relation AND c.name = t) ORDER BY t LIMIT 1;
+    IF FOUND THEN
+        PERFORM empatia._fail('undefined_column', format('adapter "%s", stream "%s": the query returns column "%s", which %s does not have', stream.adapter, stream.stream, wrong, stream.relation),
+            (SELECT 'The columns are ' || string_agg(c.name, ', ' ORDER BY c.position) || ', and for every relation _key, _cursor, _deleted, _reject and _row.'
+             FROM empatia.relation_column c WHERE c.relation = stream.relation));
+    END IF;
+    SELECT c.name INTO wrong FROM empatia.relation_column c
+    WHERE c.relation = stream.relation AND c.required AND c.default_value IS NULL AND NOT types ? c.name ORDER BY c.position LIMIT 1;
+    IF FOUND THEN
+        PERFORM empatia._fail('undefined_column', format('adapter "%s", stream "%s": the query does not return column "%s", which %s needs', stream.adapter, stream.stream, wrong, stream.relation));
+    END IF;
+    SELECT string_agg('q.' || quote_ident(t), ', ' ORDER BY t) INTO columns FROM jsonb_object_keys(types) t WHERE t NOT LIKE '\_%';
+    SELECT columns || string_agg(format(', %s AS %I',
+            -- an incremental stream finds its rejected rows again by their key
+            CASE WHEN o.name = '_key' AND NOT types ? '_key' AND types ? '_cursor'
+                 THEN (SELECT string_agg(format('q.%I::text', c.name), $q$ || '/' || $q$ ORDER BY c.position)
+                       FROM empatia.relation_column c WHERE c.relation = stream.relation AND c.is_key)
+                 ELSE empatia._convert_sql((types ->> o.name)::oid::regtype, o.type, 'q.' || o.name, time_zone) END, o.name), '' ORDER BY o.name)
+    INTO columns
+    FROM (VALUES ('_key', 'text'), ('_cursor', 'timestamptz'), ('_deleted', 'boolean'), ('_reject', 'text'), ('_row', 'jsonb')) o (name, type);
+    RETURN columns;
+END
+$$;
+COMMENT ON FUNCTION empatia._raw_columns(empatia.adapter, text) IS 'select list over the adapter''s query q, whose columns _raw has; refuses columns that the relation does not have';
+
 -- Reads a stream into _raw: what is new since the cursor, and the rows that were rejected before.
 CREATE FUNCTION empatia._read_stream(src empatia.source, stream empatia.adapter) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
     query CONSTANT text := empatia._render_stream(src.source_schema, stream, src.options);
     since timestamptz;
-    extra text;
+    columns text;
     total bigint;
 BEGIN
     SELECT c.cursor_at - empatia._setting_value('cursor_overlap')::interval INTO since
     FROM empatia.source_cursor c WHERE c.source_id = src.source_id AND c.stream = stream.stream;
-    -- a first look at the query's columns, without a row: those that an adapter may leave out are added
+    -- a first look at the query's columns, without a row
     DROP TABLE IF EXISTS pg_temp._raw;
     EXECUTE format('CREATE TEMP TABLE _raw ON COMMIT DROP AS SELECT * FROM (%s) q LIMIT 0', query);
-    SELECT string_agg(', ' || o.expression || ' AS ' || o.name, '') INTO extra
-    FROM (VALUES ('_key', 'NULL::text'), ('_cursor', 'NULL::timestamptz'), ('_deleted', 'false'), ('_reject', 'NULL::text'), ('_row', 'NULL::jsonb')) o (name, expression)
-    WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'pg_temp._raw'::regclass AND a.attname = o.name);
+    columns := empatia._raw_columns(stream, coalesce(src.options ->> 'time_zone', 'UTC'));
     DROP TABLE pg_temp._raw;
     EXECUTE format('CREATE TEMP TABLE _raw ON COMMIT DROP AS
-            SELECT row_number() OVER () AS _n, q.* FROM (SELECT q.* %s FROM (%s) q) q WHERE %s', extra, query,
+            SELECT row_number() OVER () AS _n, %s AS _retried, q.* FROM (SELECT %s FROM (%s) q) q WHERE %s',
+        CASE WHEN since IS NULL OR empatia._reads_everything(src, stream) THEN 'false' ELSE format('coalesce(q._cursor < %L, false)', since) END, columns, query,
         CASE WHEN since IS NULL OR empatia._reads_everything(src, stream) THEN 'true' ELSE empatia._render(format(
-            'q._cursor IS NULL OR q._cursor >= %L OR q._key IN (SELECT j.source_key FROM {dw}.reject j WHERE j.client_id = %s AND j.source_id = %s AND j.stream = %L)',
+            'q._cursor IS NULL OR q._cursor >= %L OR q._key IN (SELECT j.source_key FROM {dw}.reject j WHERE j.client_id = %s AND j.source_id = %s AND j.stream = %L
+               AND j.reason NOT LIKE ''duplicate key%%'')', -- a duplicate without the row that won would win
             since, src.client_id, src.source_id, stream.stream)) END);
     GET DIAGNOSTICS total = ROW_COUNT;
     RETURN total;
@@ -179,7 +215,7 @@ BEGIN
     FROM empatia.relation_column c WHERE c.relation = stream.relation AND c.is_key;
     query := empatia._render($q$
         CREATE TEMP TABLE _staged ON COMMIT DROP AS
-        SELECT r._n, {targets}, {deleted} AS _deleted,
+        SELECT r._n, r._retried, {targets}, {deleted} AS _deleted,
                -- of a deleted row only the key matters
                CASE WHEN r._reject IS NOT NULL AND NOT {deleted} THEN r._reject
                     WHEN {deleted} AND NOT ({null_key}) THEN NULL {reasons} END AS _reason
@@ -214,15 +250,17 @@ BEGIN
     DROP TABLE IF EXISTS pg_temp._bad;
     CREATE TEMP TABLE _bad ON COMMIT DROP AS
         SELECT r._key AS source_key, s._reason AS reason,
-               coalesce(r._row, to_jsonb(r) - '{_n,_key,_cursor,_deleted,_reject,_row}'::text[]) AS "row"
+               coalesce(r._row, to_jsonb(r) - '{_n,_retried,_key,_cursor,_deleted,_reject,_row}'::text[]) AS "row"
         FROM pg_temp._staged s JOIN pg_temp._raw r USING (_n) WHERE s._reason IS NOT NULL;
     GET DIAGNOSTICS total = ROW_COUNT;
     EXECUTE empatia._render($q$
         DELETE FROM {dw}.reject j
         WHERE j.client_id = $1 AND j.source_id = $2 AND j.stream = $3
-          AND (j.source_key IS NULL AND $4 OR j.source_key IN (SELECT r._key FROM pg_temp._raw r))
+          AND ($4 OR j.source_key IN (SELECT r._key FROM pg_temp._raw r)
+                     -- a duplicate is not read again only because the row that won is
+                     AND (j.reason NOT LIKE 'duplicate key%' OR j."row" IN (SELECT r._row FROM pg_temp._raw r WHERE r._key = j.source_key)))
           AND NOT EXISTS (SELECT FROM pg_temp._bad b WHERE {same}) $q$, 'same', same)
-    -- rows without a key can only be compared when the whole stream was read
+    -- rows without a key, and rows that are gone, are only known when the whole stream was read
     USING src.client_id, src.source_id, stream.stream,
           empatia._reads_everything(src, stream)
           OR NOT EXISTS (SELECT FROM empatia.source_cursor c WHERE c.source_id = src.source_id AND c.stream = stream.stream AND c.cursor_at IS NOT NULL);
@@ -277,6 +315,7 @@ DECLARE
     own_rows boolean;
     empty boolean;
     tracked boolean;
+    good text;
     gone text;
 BEGIN
     SELECT string_agg(quote_ident(t.name), ', '),
@@ -296,14 +335,17 @@ BEGIN
             SELECT d.*, t.client_id IS NULL AS _new %s FROM pg_temp._staged d LEFT JOIN %s t ON t.client_id = %s AND %s
             WHERE d._reason IS NULL AND NOT d._deleted AND NOT %L AND (t.client_id IS NULL OR (%s) IS DISTINCT FROM (%s))',
         CASE WHEN tracked THEN ', t AS _old' END, target, src.client_id, keys, empty, target_values, staged_values);
+    -- a fact whose newest version cannot be loaded is no longer what the source says: it goes, as in a load from scratch. A unit or a
+    -- person stays as last known, since facts hang on it. A row that is only tried again says nothing new.
+    good := CASE WHEN empatia._keeps_removed(stream.relation) THEN 'NOT (d._deleted AND d._reason IS NULL)' ELSE 'd._reason IS NULL AND NOT d._deleted' END;
     IF empatia._reads_everything(src, stream)
        -- dimensions are shared by the sources of a client: what one of them lacks another may have
        AND (own_rows OR (SELECT count(*) FROM empatia.source o WHERE o.client_id = src.client_id) = 1) THEN
-        gone := format('NOT EXISTS (SELECT FROM pg_temp._staged d WHERE %s AND NOT (d._deleted AND d._reason IS NULL))', keys)
+        gone := format('NOT EXISTS (SELECT FROM pg_temp._staged d WHERE %s AND %s)', keys, good)
             || CASE WHEN own_rows THEN format(' AND t.source_id = %s', src.source_id) ELSE '' END
             || CASE WHEN stream.relation IN ('assignment', 'fact_assignment') THEN format(' AND t.kind = %L', stream.kind) ELSE '' END;
     ELSE
-        gone := format('EXISTS (SELECT FROM pg_temp._staged d WHERE %s AND d._deleted AND d._reason IS NULL)', keys);
+        gone := format('EXISTS (SELECT FROM pg_temp._staged d WHERE %1$s AND NOT (%2$s) AND NOT (d._retried AND d._reason IS NOT NULL)) AND NOT EXISTS (SELECT FROM pg_temp._staged d WHERE %1$s AND %2$s)', keys, good);
     END IF;
     EXECUTE format('CREATE TEMP TABLE _gone ON COMMIT DROP AS SELECT t.* FROM %s t WHERE t.client_id = %s AND NOT %L AND %s', target, src.client_id, empty, gone);
 
@@ -340,7 +382,7 @@ END
 $$;
 COMMENT ON FUNCTION empatia._write_stream(empatia.source, empatia.adapter) IS 'writes what is new, different or gone in _staged to its table, and tells the cube';
 
--- Facts carry the path of their unit: when a unit moves, so do they.
+-- Facts and assignments carry the path of their unit: when a unit moves, so do they.
 CREATE FUNCTION empatia._move_facts(client_id integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -366,16 +408,31 @@ BEGIN
             SELECT $1, i.id, u.user_id FROM (SELECT nextval('{dw}.change_id_seq') AS id) i, (SELECT DISTINCT m.user_id FROM moved m) u $q$,
             'fact', fact) USING client_id;
     END LOOP;
+    EXECUTE empatia._render($q$
+        WITH path AS (
+            SELECT f.client_id, f.source_id, f.kind, f.assignment_id, c.environment_id, coalesce(p.course_id, f.course_id) AS course_id,
+                   coalesce(s.space_id, f.space_id) AS space_id, coalesce(l.subject_id, f.subject_id) AS subject_id
+            FROM {dw}.assignment f
+            LEFT JOIN {dw}.lecture l ON l.client_id = f.client_id AND l.lecture_id = f.lecture_id
+            LEFT JOIN {dw}.subject s ON s.client_id = f.client_id AND s.subject_id = coalesce(l.subject_id, f.subject_id)
+            LEFT JOIN {dw}.space p ON p.client_id = f.client_id AND p.space_id = coalesce(s.space_id, f.space_id)
+            LEFT JOIN {dw}.course c ON c.client_id = f.client_id AND c.course_id = coalesce(p.course_id, f.course_id)
+            WHERE f.client_id = $1 AND c.environment_id IS NOT NULL)
+        UPDATE {dw}.assignment f SET environment_id = p.environment_id, course_id = p.course_id, space_id = p.space_id, subject_id = p.subject_id
+        FROM path p WHERE (p.client_id, p.source_id, p.kind, p.assignment_id) = (f.client_id, f.source_id, f.kind, f.assignment_id)
+          AND (f.environment_id, f.course_id, f.space_id, f.subject_id) IS DISTINCT FROM (p.environment_id, p.course_id, p.space_id, p.subject_id) $q$) USING client_id;
 END
 $$;
-COMMENT ON FUNCTION empatia._move_facts(integer) IS 'gives the facts of a client the present path of their units';
+COMMENT ON FUNCTION empatia._move_facts(integer) IS 'gives the facts and assignments of a client the present path of their units';
 
 CREATE TYPE empatia.load_row AS (client text, source_id integer, adapter text, stream text, relation text, read bigint, inserted bigint,
     updated bigint, deleted bigint, rejected bigint, seconds double precision, message text);
 COMMENT ON TYPE empatia.load_row IS 'what load() did with one stream of a source';
 
+-- Texts made of instants and numbers (keys, rows as jsonb, reasons) must not depend on who loads.
 CREATE FUNCTION empatia._load_client(id integer) RETURNS SETOF empatia.load_row
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET extra_float_digits = 1 AS $$
 DECLARE
     zone text;
     src empatia.source;
@@ -394,7 +451,9 @@ BEGIN
         PERFORM empatia._fail('lock_not_available', format('another session is loading client "%s"', done.client), 'Wait until it is done.');
     END IF;
     -- every stream is checked before anything is written
-    PERFORM empatia._check_stream(s.source_schema, a) FROM empatia.source s JOIN empatia.adapter a ON a.adapter = s.adapter WHERE s.client_id = id;
+    PERFORM empatia._check_stream(s.source_schema, s.stream)
+    FROM (SELECT s.source_schema, a AS stream FROM empatia.source s JOIN empatia.adapter a ON a.adapter = s.adapter WHERE s.client_id = id
+          ORDER BY s.source_id, a.position, a.stream) s;
     FOR src IN SELECT * FROM empatia.source s WHERE s.client_id = id ORDER BY s.source_id LOOP
         FOR stream IN SELECT * FROM empatia.adapter a WHERE a.adapter = src.adapter ORDER BY a.position, a.stream LOOP
             began := clock_timestamp();
@@ -409,7 +468,7 @@ BEGIN
             done.rejected := empatia._reject_rows(src, stream);
             SELECT w.inserted, w.updated, w.deleted INTO done.inserted, done.updated, done.deleted FROM empatia._write_stream(src, stream) w;
             INSERT INTO empatia.source_cursor AS c (source_id, stream, cursor_at, loaded_at)
-            -- a row that is dated in the future must not make the next load skip what lies before it
+            -- a row from the future (the year 9999 of a broken clock) is read every time; it must not hide what comes after it
             SELECT src.source_id, stream.stream, max(r._cursor) FILTER (WHERE r._cursor <= clock_timestamp()), clock_timestamp() FROM pg_temp._raw r
             ON CONFLICT ON CONSTRAINT source_cursor_pkey DO UPDATE
             SET cursor_at = greatest(c.cursor_at, excluded.cursor_at), loaded_at = excluded.loaded_at;

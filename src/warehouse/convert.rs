@@ -18,6 +18,10 @@ fn postgres_micros(utc: NaiveDateTime) -> Option<i64> {
 /// `2024-03-01 10:20:30[.123456]`, with `T` or a space, or a bare date (midnight).
 fn local(text: &str) -> Option<NaiveDateTime> {
     let text = text.trim();
+    // chrono takes a year of any length: 24-03-01 would be in the days of Tiberius
+    if text.as_bytes().get(4) != Some(&b'-') {
+        return None;
+    }
     for format in [
         "%Y-%m-%d %H:%M:%S%.f",
         "%Y-%m-%dT%H:%M:%S%.f",
@@ -42,6 +46,7 @@ fn instant(text: &str) -> Option<NaiveDateTime> {
         .or_else(|| text.strip_suffix(" UTC"))
     {
         Some(utc) => return local(utc),
+        None if text.as_bytes().get(4) != Some(&b'-') => return None,
         None => match text.len().checked_sub(3).and_then(|at| text.get(at..)) {
             Some(tail) if tail.starts_with(['+', '-']) && text.len() > 13 => {
                 padded = format!("{text}:00");
