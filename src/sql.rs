@@ -70,3 +70,8 @@ extension_sql_file!(
     name = "adapter_events",
     requires = ["adapter"]
 );
+extension_sql_file!(
+    "../sql/adapters/moodle.sql",
+    name = "adapter_moodle",
+    requires = ["adapter"]
+);

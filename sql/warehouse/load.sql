@@ -339,8 +339,11 @@ BEGIN
     -- person stays as last known, since facts hang on it. A row that is only tried again says nothing new.
     good := CASE WHEN empatia._keeps_removed(stream.relation) THEN 'NOT (d._deleted AND d._reason IS NULL)' ELSE 'd._reason IS NULL AND NOT d._deleted' END;
     IF empatia._reads_everything(src, stream)
-       -- dimensions are shared by the sources of a client: what one of them lacks another may have
-       AND (own_rows OR (SELECT count(*) FROM empatia.source o WHERE o.client_id = src.client_id) = 1) THEN
+       -- dimensions are shared by the sources of a client, and a relation by the streams that fill it: what one of them lacks
+       -- another may have
+       AND (own_rows OR (SELECT count(*) FROM empatia.source o WHERE o.client_id = src.client_id) = 1)
+       AND NOT EXISTS (SELECT FROM empatia.adapter o WHERE o.adapter = stream.adapter AND o.relation = stream.relation
+                       AND o.kind = stream.kind AND o.stream <> stream.stream) THEN
         gone := format('NOT EXISTS (SELECT FROM pg_temp._staged d WHERE %s AND %s)', keys, good)
             || CASE WHEN own_rows THEN format(' AND t.source_id = %s', src.source_id) ELSE '' END
             || CASE WHEN stream.relation IN ('assignment', 'fact_assignment') THEN format(' AND t.kind = %L', stream.kind) ELSE '' END;
