@@ -1,45 +1,64 @@
 -- What BI reads: the dense, named, classified cube. A view over ordinary tables only, so that it outlives DROP EXTENSION.
 
+-- The keys of the dense cube, with path and names: member x unit x period, one branch per level. Why not one plain join: the planner counts
+-- look-ups into a relation by the smallest of the relations that the keys come from, here one unit or a few periods, and so found cells by
+-- their member alone, throwing most of them away; out of a branch all keys come as one relation. The level is a constant of its branch, so that
+-- the branches of other levels vanish when it is given. A condition on member_level as well would only be taken for fewer rows.
+CREATE FUNCTION empatia._dense_keys_sql() RETURNS text
+LANGUAGE sql IMMUTABLE AS $f$
+    SELECT string_agg(format($q$
+    SELECT b.client_id, c.code AS client, %L::text AS level, b.grain, m.user_id, u.unit_id, p.period_start, p.period_end,
+           u.environment_id, u.course_id, u.space_id, u.subject_id, u.lecture_id,
+           u.environment_name, u.course_name, u.space_name, u.subject_name, u.lecture_name,
+           b.assignment_basis, b.classified_at, b.model_version
+    FROM {results}.cube_build b
+    JOIN {dw}.client c ON c.client_id = b.client_id
+    JOIN {results}.cube_unit u ON u.client_id = b.client_id
+    JOIN {results}.cube_member m ON m.client_id = u.client_id AND m.unit_id = u.member_unit_id
+    JOIN {results}.cube_period p ON p.client_id = b.client_id AND p.grain = b.grain
+    WHERE b.level = %1$L AND u.level = %1$L AND p.level = %1$L AND m.level = %2$L$q$, v.level, v.member_level), ' UNION ALL ' ORDER BY v.place)
+    FROM (VALUES (1, 'ENV', 'ENV'), (2, 'CRS', 'CRS'), (3, 'SPA', 'SPA'), (4, 'SUB', 'SPA'), (5, 'LEC', 'SPA')) v (place, level, member_level)
+$f$;
+COMMENT ON FUNCTION empatia._dense_keys_sql() IS 'query template: every member of every unit in every period, with path and names';
+
 CREATE FUNCTION empatia._results_ddl() RETURNS text
-LANGUAGE sql IMMUTABLE AS $ddl$ SELECT $view$
+LANGUAGE sql IMMUTABLE AS $ddl$ SELECT replace($view$
 CREATE VIEW {results}.cubo_engajamento AS
-SELECT c.code AS cliente, m.user_id, u.environment_id, u.course_id, u.space_id, u.subject_id, u.lecture_id,
-       p.level AS nivel_agregacao, p.grain AS tipo_agregacao_data, s.name AS user_name,
-       u.environment_name, u.course_name, u.space_name, u.subject_name, u.lecture_name,
-       p.period_start AS data_inicio, p.period_end AS data_fim,
+SELECT d.client AS cliente, d.user_id, d.environment_id, d.course_id, d.space_id, d.subject_id, d.lecture_id,
+       d.level AS nivel_agregacao, d.grain AS tipo_agregacao_data, s.name AS user_name,
+       d.environment_name, d.course_name, d.space_name, d.subject_name, d.lecture_name,
+       d.period_start AS data_inicio, d.period_end AS data_fim,
        coalesce(x.posts, 0) AS posts_amount, coalesce(x.post_replies, 0) AS post_replies_amount,
        coalesce(x.help_requests, 0) AS help_requests_amount, coalesce(x.help_request_replies, 0) AS help_request_replies_amount,
-       CASE b.assignment_basis WHEN 'due' THEN coalesce(x.assigned_exercises, 0) ELSE coalesce(a.assigned_exercises, 0) END AS assigned_exercises,
+       CASE d.assignment_basis WHEN 'due' THEN coalesce(x.assigned_exercises, 0) ELSE coalesce(a.assigned_exercises, 0) END AS assigned_exercises,
        coalesce(x.submitted_exercises, 0)::bigint AS submitted_exercises,
        coalesce(x.submitted_exercises, 0)::double precision
-           / nullif(CASE b.assignment_basis WHEN 'due' THEN x.assigned_exercises ELSE a.assigned_exercises END, 0) AS conclusion_percent,
-       l.label AS categoria_engajamento, CASE WHEN l.label IS NOT NULL THEN b.classified_at END AS data_classificacao,
+           / nullif(CASE d.assignment_basis WHEN 'due' THEN x.assigned_exercises ELSE a.assigned_exercises END, 0) AS conclusion_percent,
+       l.label AS categoria_engajamento, CASE WHEN l.label IS NOT NULL THEN d.classified_at END AS data_classificacao,
        coalesce(x.accesses, 0) AS accesses_amount, coalesce(x.active_days, 0)::bigint AS active_days,
        coalesce(x.late_exercises, 0)::bigint AS late_exercises, x.grade_sum / nullif(x.grade_count, 0) AS grade_avg,
-       b.model_version AS versao_modelo
-FROM {results}.cube_build b
-JOIN {dw}.client c ON c.client_id = b.client_id
-JOIN {results}.cube_unit u ON u.client_id = b.client_id AND u.level = b.level
-JOIN {results}.cube_member m ON m.client_id = u.client_id AND m.level = u.member_level AND m.unit_id = u.member_unit_id
-JOIN {results}.cube_period p ON p.client_id = b.client_id AND p.level = b.level AND p.grain = b.grain
-LEFT JOIN {dw}.student s ON s.client_id = m.client_id AND s.user_id = m.user_id
-LEFT JOIN {results}.cube_assigned a ON a.client_id = m.client_id AND a.level = u.level AND a.user_id = m.user_id AND a.unit_id = u.unit_id
-LEFT JOIN {results}.cube x ON x.level = p.level AND x.grain = p.grain AND x.client_id = m.client_id AND x.user_id = m.user_id
-                          AND x.unit_id = u.unit_id AND x.period_start = p.period_start
-LEFT JOIN {results}.cube_class k ON k.level = p.level AND k.grain = p.grain AND k.client_id = m.client_id AND k.user_id = m.user_id
-                          AND k.unit_id = u.unit_id AND k.period_start = p.period_start
-LEFT JOIN {results}.cube_class_zero z ON z.client_id = p.client_id AND z.level = p.level AND z.grain = p.grain
-                          AND z.assigned_exercises = CASE b.assignment_basis WHEN 'due' THEN 0 ELSE coalesce(a.assigned_exercises, 0) END
-LEFT JOIN {results}.cube_label l ON l.client_id = p.client_id AND l.level = p.level AND l.grain = p.grain
+       d.model_version AS versao_modelo
+FROM ({keys}) d
+LEFT JOIN {dw}.student s ON s.client_id = d.client_id AND s.user_id = d.user_id
+LEFT JOIN {results}.cube_assigned a ON a.client_id = d.client_id AND a.level = d.level AND a.user_id = d.user_id AND a.unit_id = d.unit_id
+LEFT JOIN {results}.cube x ON x.level = d.level AND x.grain = d.grain AND x.client_id = d.client_id AND x.user_id = d.user_id
+                          AND x.unit_id = d.unit_id AND x.period_start = d.period_start
+LEFT JOIN {results}.cube_class k ON k.level = d.level AND k.grain = d.grain AND k.client_id = d.client_id AND k.user_id = d.user_id
+                          AND k.unit_id = d.unit_id AND k.period_start = d.period_start
+-- client and number in one expression: joined by the client alone, which the planner may prefer, each row would meet every class of it
+LEFT JOIN {results}.cube_class_zero z ON z.level = d.level AND z.grain = d.grain
+                          AND (z.client_id::bigint << 32) + z.assigned_exercises
+                            = (d.client_id::bigint << 32) + CASE d.assignment_basis WHEN 'due' THEN 0 ELSE coalesce(a.assigned_exercises, 0) END
+LEFT JOIN {results}.cube_label l ON l.level = d.level AND l.grain = d.grain
                           -- a stored row that is not classified yet has no class; it is not a row without activity
-                          AND l.class = CASE WHEN x.user_id IS NULL THEN z.class ELSE k.class END;
+                          AND (l.client_id::bigint << 32) + l.class = (d.client_id::bigint << 32) + CASE WHEN x.user_id IS NULL THEN z.class ELSE k.class END;
 COMMENT ON VIEW {results}.cubo_engajamento IS 'engagement cube, dense: one row per member, unit and period, zero activity included, with names and engagement category';
 COMMENT ON COLUMN {results}.cubo_engajamento.nivel_agregacao IS 'ENV, CRS, SPA, SUB or LEC';
 COMMENT ON COLUMN {results}.cubo_engajamento.tipo_agregacao_data IS 'WEEK, FORTNIGHT, MONTH, QUARTER, SEMESTER, YEAR or ALL';
 COMMENT ON COLUMN {results}.cubo_engajamento.conclusion_percent IS 'submitted / assigned as a ratio from 0 to 1; null where nothing was assigned';
 COMMENT ON COLUMN {results}.cubo_engajamento.categoria_engajamento IS 'label of the row''s segment or class; null until classify() has seen the row';
 COMMENT ON COLUMN {results}.cubo_engajamento.grade_avg IS 'mean of grade / max_grade over the graded submissions of the period';
-$view$ $ddl$;
+$view$, '{keys}', empatia._dense_keys_sql()) $ddl$;
 COMMENT ON FUNCTION empatia._results_ddl() IS 'DDL of the view cubo_engajamento, as a template';
 
 CREATE TYPE empatia.cubo_engajamento_row AS (

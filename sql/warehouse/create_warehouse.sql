@@ -274,7 +274,7 @@ CREATE TABLE {results}.cube_unit (
     lecture_name text,
     PRIMARY KEY (client_id, level, unit_id)
 );
-CREATE INDEX ON {results}.cube_unit (client_id, member_level, member_unit_id, level);
+CREATE INDEX ON {results}.cube_unit (client_id, level, member_unit_id);
 CREATE INDEX ON {results}.cube_unit (client_id, level, course_id);
 COMMENT ON TABLE {results}.cube_unit IS 'units of the cube, with their path and names';
 COMMENT ON COLUMN {results}.cube_unit.member_unit_id IS 'unit whose members are this unit''s members: itself, or the space of a subject or lecture';
