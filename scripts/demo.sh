@@ -23,7 +23,9 @@ start() {
   export PGDATABASE=$DATABASE
 }
 
-run_sql() { "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -f "$1"; }
+# Outside the server's own directory, which goes with the server.
+REPORT=$HOUSE/.run/report.html
+run_sql() { "$PG_BIN/psql" -X -q -v ON_ERROR_STOP=1 -v keep_report="$REPORT" -f "$1"; }
 
 if [ -n "${DATA:-}" ]; then
   [ -d "$DATA" ] || die "DATA=$DATA is not a directory"
@@ -37,6 +39,7 @@ cd "$PROJECT"
 for file in "${steps[@]}"; do [ -e "$file" ] || die "$file does not exist"; done
 
 begin=$SECONDS
+rm -f "$REPORT"
 step "build and install into a private copy of PostgreSQL $PG_MAJOR" scripts/install.sh
 pg_tree
 step "start a throw-away server" start
@@ -48,6 +51,7 @@ for file in "${steps[@]}"; do
   esac
 done
 say "demo finished in $((SECONDS - begin)) s"
+say "the report:        $REPORT   (open it in a browser)"
 if [ -n "${KEEP:-}" ]; then
   pg_keep "$NAME"
   say "the server stays:  $PG_BIN/psql -h $PGHOST -U postgres $DATABASE"

@@ -1,0 +1,53 @@
+-- The whole of Empatia on the complete Open University dataset, after demo/oulad_load.sh in the same database:
+--   make demo DATA=../shared/data/oulad
+-- psql's timing follows every step; peak memory is what the system says of this session's process, shared buffers that it touched
+-- included. With -v keep_report=FILE it writes the HTML report there too.
+\set ON_ERROR_STOP on
+\set QUIET on
+SET client_min_messages = warning;
+\pset footer off
+\pset null ''
+\set client ou
+\set level SPA
+\set grain MONTH
+\set measures 'r.accesses_amount AS acessos, r.active_days AS dias_ativos, r.posts_amount AS forum'
+\set peak 'SELECT pg_catalog.pg_size_pretty(1024 * substring(pg_catalog.pg_read_file(''/proc/self/status'') from ''VmHWM:\\s+(\\d+)'')::bigint) AS peak_memory_of_the_session'
+
+\echo
+\echo 1. CREATE EXTENSION empatia; a warehouse; a client, and where its data land
+CREATE EXTENSION empatia;
+SELECT w.schema_name, w.created AS tables_and_views FROM empatia.create_warehouse() w;
+SELECT c.client, c.message FROM empatia.add_client('ou', 'Open University', 'Europe/London') c;
+SELECT cardinality(s.streams) AS streams, s.message FROM empatia.add_source('ou', 'oulad', 'oulad', '{"forum_as_posts": true}') s;
+
+-- This platform logs clicks: K-Means shall see them and the days with any. The configuration is plain rows.
+UPDATE empatia.pipeline SET features = '{posts, accesses, active_days, submitted_exercises}';
+INSERT INTO empatia.score_weight (measure, weight) VALUES ('accesses', 0.05), ('active_days', 1);
+
+\echo 2. SELECT * FROM empatia.load(): 10.7 million rows of clicks, and the rest
+\timing on
+SELECT l.stream, l.relation, l.read, l.inserted, l.rejected, round(l.seconds::numeric, 1) AS seconds FROM empatia.load() l;
+\timing off
+:peak;
+
+\echo 3. SELECT * FROM empatia.build_cube(): every active combination
+\timing on
+SELECT b.level, b.grain, b.mode, b.dense_rows, b.stored_rows, round(b.seconds::numeric, 1) AS seconds FROM empatia.build_cube() b;
+\timing off
+:peak;
+
+\echo 4. CALL empatia.run_pipeline(): load what is new, refresh, find the segments, classify
+\timing on
+CALL empatia.run_pipeline();
+\timing off
+:peak;
+\ir show.sql
+
+\ir drifting.sql
+\echo Students drifting away: engaged in two or more earlier months, in the last segment in both of the latest
+SELECT d.user_name AS aluno, to_char(d.last_engaged, 'MM/YYYY') AS ultimo_mes_engajado,
+       round(d.actions_before, 1) AS acoes_por_mes_antes, round(d.actions_now, 1) AS agora
+FROM drifting d ORDER BY d.actions_before - d.actions_now DESC, d.user_id LIMIT 10;
+\if :{?keep_report}
+\ir report.sql
+\endif
