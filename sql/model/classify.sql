@@ -22,6 +22,8 @@ DECLARE
     done empatia.classify_row;
 BEGIN
     SELECT * INTO m FROM empatia.model r WHERE r.version = applies;
+    -- a new value, no longer compressed: else it would be decompressed again for every row
+    m.encoded := m.encoded || ''::bytea;
     EXECUTE empatia._render('SELECT b.* FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') INTO build USING client_id, level, grain;
     IF build.model_version IS DISTINCT FROM m.version THEN
         EXECUTE empatia._render('DELETE FROM {results}.{classes} k WHERE k.client_id = $1', 'classes', replace(cube, 'cube_', 'cube_class_')) USING client_id;
