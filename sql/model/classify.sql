@@ -28,15 +28,16 @@ BEGIN
     IF build.model_version IS DISTINCT FROM m.version THEN
         EXECUTE empatia._render('DELETE FROM {results}.{classes} k WHERE k.client_id = $1', 'classes', replace(cube, 'cube_', 'cube_class_')) USING client_id;
     END IF;
-    -- after a refresh only the rows that were computed again have no class
     EXECUTE empatia._render($q$
         INSERT INTO {results}.{classes} (client_id, level, grain, user_id, unit_id, period_start, class)
         SELECT x.client_id, x.level, x.grain, x.user_id, x.unit_id, x.period_start, empatia._segment_rank($2, {features})
         FROM {results}.{cube} x
         JOIN {results}.cube_build b ON b.client_id = x.client_id AND b.level = {level} AND b.grain = {grain}
         LEFT JOIN {results}.cube_assigned a ON a.client_id = x.client_id AND a.level = {level} AND a.user_id = x.user_id AND a.unit_id = x.unit_id
-        WHERE x.client_id = $1 AND NOT EXISTS (SELECT FROM {results}.{classes} k
-            WHERE (k.client_id, k.user_id, k.unit_id, k.period_start) = (x.client_id, x.user_id, x.unit_id, x.period_start)) $q$,
+        WHERE x.client_id = $1 {unclassified} $q$,
+        -- after a refresh only the rows that were computed again have no class; after the deletion above none has
+        'unclassified', CASE WHEN build.model_version = m.version THEN 'AND NOT EXISTS (SELECT FROM {results}.{classes} k
+            WHERE (k.client_id, k.user_id, k.unit_id, k.period_start) = (x.client_id, x.user_id, x.unit_id, x.period_start))' ELSE '' END,
         'classes', replace(cube, 'cube_', 'cube_class_'), 'cube', cube, 'features', empatia._feature_expressions(m.features),
         'level', quote_literal(level), 'grain', quote_literal(grain)) USING client_id, m.encoded;
     GET DIAGNOSTICS done.written_rows = ROW_COUNT;
