@@ -130,6 +130,10 @@ BEGIN
         PERFORM empatia._log_structure_changes(client_id);
     END IF;
     PERFORM empatia._write_structure(client_id);
+    -- without statistics the planner takes a structure that was just written for empty, and _write_assigned() for a nested loop
+    IF since IS NULL THEN
+        EXECUTE empatia._render('ANALYZE {results}.cube_unit, {results}.cube_member');
+    END IF;
     EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
     now_at := greatest(now_at, since);
     IF since IS NULL OR now_at > since THEN
@@ -139,7 +143,7 @@ BEGIN
         ON CONFLICT ON CONSTRAINT cube_sync_pkey DO UPDATE SET change_id = excluded.change_id, synced_at = excluded.synced_at') USING client_id, now_at;
     DROP TABLE pg_temp._unit, pg_temp._member;
     IF since IS NULL THEN
-        EXECUTE empatia._render('ANALYZE {results}.cube_unit, {results}.cube_member, {results}.cube_assigned');
+        EXECUTE empatia._render('ANALYZE {results}.cube_assigned');
     END IF;
     RETURN now_at;
 END
