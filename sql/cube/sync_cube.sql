@@ -130,6 +130,10 @@ BEGIN
         PERFORM empatia._log_structure_changes(client_id);
     END IF;
     PERFORM empatia._write_structure(client_id);
+    -- without statistics the planner takes a structure that was just written for empty, and _write_assigned() for a nested loop
+    IF since IS NULL THEN
+        EXECUTE empatia._render('ANALYZE {results}.cube_unit, {results}.cube_member');
+    END IF;
     EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
     now_at := greatest(now_at, since);
     IF since IS NULL OR now_at > since THEN

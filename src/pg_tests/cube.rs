@@ -1,0 +1,139 @@
+//! The native pass over the facts of a client: parts, limits, interrupts. What it computes is compared with the query by
+//! tests/regress/sql/native_cube.sql.
+
+use pgrx::prelude::*;
+
+#[pg_schema]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use pgrx::prelude::*;
+
+    use crate::pg::write::running_copies;
+    use crate::pg_tests::{bigint, text};
+
+    /// The tables that the pass works on, without keys, in a schema of their own; `facts` interactions of `users` users.
+    fn warehouse(schema: &str, users: i64, facts: i64) {
+        Spi::run(&format!(
+            "CREATE SCHEMA {schema};
+             CREATE TABLE {schema}.cube_member (client_id int, level text, unit_id bigint, user_id bigint);
+             CREATE TABLE {schema}.cube_unit (client_id int, level text, unit_id bigint);
+             CREATE TABLE {schema}.interaction_type (interaction_type_id smallint, measure text);
+             CREATE TABLE {schema}.fact_interaction (client_id int, user_id bigint, interaction_type_id smallint, amount bigint,
+                 day date, environment_id bigint, course_id bigint, space_id bigint, subject_id bigint, lecture_id bigint);
+             CREATE TABLE {schema}.fact_assignment (client_id int, user_id bigint, assigned_day date, due_day date,
+                 submitted_day date, submitted_at timestamptz, due_at timestamptz, grade float8, max_grade float8,
+                 environment_id bigint, course_id bigint, space_id bigint, subject_id bigint, lecture_id bigint);
+             CREATE TABLE {schema}.cube (client_id int, level text, grain text, user_id bigint, unit_id bigint,
+                 period_start date, posts bigint, post_replies bigint, help_requests bigint, help_request_replies bigint,
+                 accesses bigint, active_days int, assigned_exercises int, submitted_exercises int, late_exercises int,
+                 grade_sum float8, grade_count int);
+             INSERT INTO {schema}.interaction_type VALUES (1, 'posts'), (2, 'accesses');
+             INSERT INTO {schema}.cube_unit SELECT 1, l, 1 FROM unnest('{{ENV,CRS,SPA}}'::text[]) l;
+             INSERT INTO {schema}.cube_unit SELECT 1, l, u FROM unnest('{{SUB,LEC}}'::text[]) l, generate_series(0, 99) u;
+             INSERT INTO {schema}.cube_member SELECT 1, 'SPA', 1, u FROM generate_series(1, {users}) u;
+             INSERT INTO {schema}.fact_interaction
+                 SELECT 1, 1 + i % {users}, 1 + i % 2, 1, date '2024-01-01' + (i / {users} % 300)::int, 1, 1, 1, i % 100, i % 100
+                 FROM generate_series(0, {facts} - 1) i;"
+        ))
+        .unwrap();
+        for level in ["env", "crs", "spa", "sub", "lec"] {
+            for grain in ["week", "month", "all"] {
+                Spi::run(&format!(
+                    "CREATE TABLE {schema}.cube_{level}_{grain} (LIKE {schema}.cube)"
+                ))
+                .unwrap();
+            }
+        }
+    }
+
+    /// A call for 15 combinations.
+    fn call(schema: &str) -> String {
+        format!(
+            "empatia._build_cells(1, '{schema}', '{schema}',
+                 ARRAY(SELECT l FROM unnest('{{ENV,CRS,SPA,SUB,LEC}}'::text[]) l, generate_series(1, 3)),
+                 ARRAY(SELECT g FROM generate_series(1, 5), unnest('{{WEEK,MONTH,ALL}}'::text[]) g),
+                 '2024-01-01', '2024-12-31', 0, 'universe')"
+        )
+    }
+
+    #[pg_test]
+    fn cube_facts_beyond_the_memory_limit_are_taken_in_parts() {
+        warehouse("cube_parts", 2000, 900_000);
+        let build = |limit: &str| {
+            Spi::run(&format!("SET LOCAL empatia.memory_limit = '{limit}'")).unwrap();
+            // 21.6 MB of facts, so 16 MB make parts
+            let written = bigint(&format!("SELECT sum(written_rows)::bigint FROM {}", call("cube_parts"))).unwrap();
+            let cells = "SELECT count(*) || ' ' || sum(hashtextextended(c::text, 0)::numeric) FROM (
+                 SELECT * FROM cube_parts.cube_lec_week UNION ALL SELECT * FROM cube_parts.cube_env_all
+                 UNION ALL SELECT * FROM cube_parts.cube_sub_month) c";
+            let found = (written, text(cells).unwrap());
+            Spi::run("TRUNCATE cube_parts.cube_lec_week, cube_parts.cube_env_all, cube_parts.cube_sub_month").unwrap();
+            found
+        };
+        let whole = build("512MB");
+        assert!(whole.0 > Some(900_000), "{whole:?}");
+        assert_eq!(build("16MB"), whole);
+    }
+
+    #[pg_test]
+    fn cube_student_beyond_the_memory_limit_is_refused_with_a_remedy_and_nothing_written() {
+        warehouse("cube_memory", 1, 900_000);
+        Spi::run("SET LOCAL empatia.memory_limit = '16MB'").unwrap();
+        Spi::run(&format!(
+            "DO $do$ DECLARE hint text; BEGIN
+               BEGIN
+                 PERFORM {};
+                 RAISE 'not refused';
+               EXCEPTION WHEN out_of_memory THEN
+                 GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+                 IF hint NOT LIKE 'Raise empatia.memory_limit%' THEN RAISE 'hint is %', hint; END IF;
+               END;
+             END $do$",
+            call("cube_memory")
+        ))
+        .unwrap();
+        assert_eq!(
+            bigint("SELECT count(*) FROM cube_memory.cube_env_all").unwrap(),
+            Some(0)
+        );
+    }
+
+    #[pg_test]
+    fn cube_unknown_measure_is_refused() {
+        warehouse("cube_measure", 1, 1);
+        Spi::run("UPDATE cube_measure.interaction_type SET measure = 'likes'").unwrap();
+        Spi::run(&format!(
+            "DO $do$ BEGIN PERFORM {}; RAISE 'not refused';
+             EXCEPTION WHEN invalid_parameter_value THEN NULL; END $do$",
+            call("cube_measure")
+        ))
+        .unwrap();
+    }
+
+    #[pg_test]
+    fn cube_cancel_while_writing_ends_it_at_once_and_leaves_nothing() {
+        warehouse("cube_cancel", 2000, 600_000);
+        // whole, it writes several million rows: seconds
+        let mut killer = Command::new("sh")
+            .args(["-c", &format!("sleep 0.8; kill -INT {}", std::process::id())])
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        Spi::run(&format!(
+            "DO $do$ BEGIN PERFORM {}; RAISE 'not cancelled';
+             EXCEPTION WHEN query_canceled THEN NULL; END $do$",
+            call("cube_cancel")
+        ))
+        .unwrap();
+        let elapsed = began.elapsed();
+        killer.wait().unwrap();
+        assert!(elapsed < Duration::from_millis(1300), "ended after {elapsed:?}");
+        assert_eq!(running_copies(), 0);
+        assert_eq!(
+            bigint("SELECT count(*) FROM cube_cancel.cube_lec_week").unwrap(),
+            Some(0)
+        );
+    }
+}
