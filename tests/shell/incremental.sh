@@ -9,7 +9,7 @@ SEED=${SEED:-1} # which parts; any number must pass
 
 server_start
 create_database app
-psql -Xqf "$PROJECT/demo/openredu.sql" >/dev/null
+psql -Xq -v users=200 -f "$PROJECT/demo/openredu.sql" >/dev/null
 psql -Xqf "$PROJECT/demo/dirt.sql" >/dev/null
 sql "SELECT empatia.create_warehouse(); SELECT empatia.add_client('at_once', null, 'America/Recife'); SELECT empatia.add_client('in_parts', null, 'America/Recife');
      UPDATE empatia.pipeline SET active = true;
@@ -35,23 +35,23 @@ load_and_build() {
 
 insert_part 0
 # wrong versions, and rows that the school will delete
-sql "UPDATE part.statuses SET created_at = created_at + interval '9 days', user_id = user_id + 1 WHERE id % 20 = 0;
-     UPDATE part.user_assignments SET grade = grade / 2, submitted_at = null WHERE id % 20 = 0;
-     UPDATE part.results SET state = 'started' WHERE id % 20 = 0;
-     UPDATE part.lectures SET subject_id = (SELECT min(id) FROM openredu.subjects) WHERE id % 20 = 0;
-     UPDATE part.user_space_associations SET role = CASE role WHEN 'member' THEN 'teacher' ELSE 'member' END WHERE id % 20 = 0;
-     UPDATE part.users SET removed = NOT removed WHERE id % 20 = 0;
+sql "UPDATE part.statuses SET created_at = created_at + interval '9 days', user_id = user_id + 1 WHERE id % 20 = 0 AND id < 4000000;
+     UPDATE part.user_assignments SET grade = grade / 2, submitted_at = null WHERE id % 20 = 0 AND id < 4000000;
+     UPDATE part.results SET state = 'started' WHERE id % 20 = 0 AND id < 4000000;
+     UPDATE part.lectures SET subject_id = (SELECT min(id) FROM openredu.subjects) WHERE id % 20 = 0 AND id < 4000000;
+     UPDATE part.user_space_associations SET role = CASE role WHEN 'member' THEN 'teacher' ELSE 'member' END WHERE id % 20 = 0 AND id < 4000000;
+     UPDATE part.users SET removed = NOT removed WHERE id % 20 = 0 AND id < 4000000;
      INSERT INTO part.statuses (id, type, user_id, statusable_type, statusable_id, created_at, updated_at)
-         SELECT id + 5000000, 'Activity', user_id, statusable_type, statusable_id, created_at, updated_at FROM part.statuses WHERE type = 'Help';
+         SELECT id + 5000000, 'Activity', user_id, statusable_type, statusable_id, created_at, updated_at FROM part.statuses WHERE type = 'Help' AND id < 4000000;
      INSERT INTO part.user_space_associations (id, user_id, space_id, role, created_at, updated_at)
-         SELECT id + 5000000, user_id + 1, space_id, 'member', created_at, updated_at FROM part.user_space_associations WHERE id % 10 = 1"
+         SELECT id + 5000000, user_id + 1, space_id, 'member', created_at, updated_at FROM part.user_space_associations WHERE id % 10 = 1 AND id < 4000000"
 first=$(load_and_build)
 insert_part 1
 second=$(load_and_build)
 insert_part 2
 # what was wrong is put right, with the last part's time
 for table in statuses user_assignments results lectures user_space_associations users; do
-  sql "SELECT format('UPDATE part.%1\$I p SET (%2\$s) = (SELECT %2\$s FROM openredu.%1\$I o WHERE o.id = p.id), updated_at = ''2026-01-22'' WHERE p.id %% 20 = 0 AND p.id < 5000000', '$table', string_agg(quote_ident(column_name), ', '))
+  sql "SELECT format('UPDATE part.%1\$I p SET (%2\$s) = (SELECT %2\$s FROM openredu.%1\$I o WHERE o.id = p.id), updated_at = ''2026-01-22'' WHERE p.id %% 20 = 0 AND p.id < 4000000', '$table', string_agg(quote_ident(column_name), ', '))
        FROM information_schema.columns WHERE table_schema = 'openredu' AND table_name = '$table' AND column_name NOT IN ('id', 'updated_at') \\gexec"
 done
 sql "UPDATE part.statuses SET deleted_at = '2026-01-22', updated_at = '2026-01-22' WHERE id BETWEEN 5000000 AND 8999999;
