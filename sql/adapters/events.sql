@@ -35,7 +35,8 @@ SELECT DISTINCT concat_ws('/', e.course, {column events e space}, {column events
        empatia.source_id(concat_ws('/', e.course, {column events e space}, {column events e subject})) AS subject_id, {column events e lecture}::text AS name
 FROM {source}.events e WHERE e.course IS NOT NULL AND {column events e lecture} IS NOT NULL $q$),
 
-(true, 'events', 6, 'student', 'event_users', '{"events": ["who"]}', false, 'upsert', 'assignment', '{}', $q$
+-- people and enrolments that are only known from events are added, so that they never change what a better source said of them
+(true, 'events', 6, 'student', 'event_users', '{"events": ["who"]}', false, 'add', 'assignment', '{}', $q$
 SELECT DISTINCT e.who::text AS _key, empatia.source_id(e.who::text) AS user_id, e.who::text AS name FROM {source}.events e WHERE e.who IS NOT NULL $q$),
 
 (true, 'events', 7, 'student', 'enrolled_users', '{"enrolments": ["who", "course"]}', true, 'upsert', 'assignment', '{}', $q$
@@ -49,7 +50,7 @@ SELECT concat_ws('/', n.course, {column enrolments n space}) || '//' || n.who AS
        empatia.source_id(n.who::text) AS user_id, {column enrolments n role} AS role
 FROM {source}.enrolments n $q$),
 
-(true, 'events', 9, 'enrolment', 'event_enrolments', '{"events": ["who", "course"]}', false, 'upsert', 'assignment', '{}', $q$
+(true, 'events', 9, 'enrolment', 'event_enrolments', '{"events": ["who", "course"]}', false, 'add', 'assignment', '{}', $q$
 SELECT DISTINCT concat_ws('/', e.course, {column events e space}) || '//' || e.who AS _key,
        empatia.source_id(concat_ws('/', e.course, {column events e space}) || '//' || e.who) AS enrolment_id,
        empatia.source_id(concat_ws('/', e.course, {column events e space})) AS space_id, empatia.source_id(e.who::text) AS user_id
@@ -66,7 +67,8 @@ FROM {source}.submissions s WHERE s.assignment IS NOT NULL ORDER BY _key, due_at
 (true, 'events', 21, 'fact_assignment', 'submissions', '{"submissions": ["who", "course", "assignment"]}', true, 'upsert', 'assignment', '{}', $q$
 SELECT concat_ws('/', s.course, {column submissions s space}, s.assignment) || '//' || s.who AS _key, {cursor submissions s} AS _cursor,
        {deleted submissions s} AS _deleted, to_jsonb(s) AS _row,
-       empatia.source_id(concat_ws('/', s.course, {column submissions s space}, s.assignment)) AS assignment_id, empatia.source_id(s.who::text) AS user_id,
+       CASE WHEN s.assignment IS NOT NULL THEN empatia.source_id(concat_ws('/', s.course, {column submissions s space}, s.assignment)) END AS assignment_id,
+       empatia.source_id(s.who::text) AS user_id,
        empatia.source_id(concat_ws('/', s.course, {column submissions s space})) AS space_id, {column submissions s assigned_at} AS assigned_at,
        {column submissions s due_at} AS due_at, {column submissions s submitted_at} AS submitted_at,
        {column submissions s grade} AS grade, {column submissions s max_grade} AS max_grade

@@ -113,7 +113,7 @@ CREATE TABLE empatia.adapter (
     requires jsonb NOT NULL DEFAULT '{}' CHECK (pg_catalog.jsonb_typeof(requires) = 'object'),
     optional boolean NOT NULL DEFAULT false,
     kind text NOT NULL DEFAULT 'assignment',
-    mode text NOT NULL DEFAULT 'upsert' CHECK (mode IN ('upsert', 'snapshot')),
+    mode text NOT NULL DEFAULT 'upsert' CHECK (mode IN ('upsert', 'snapshot', 'add')),
     options text[] NOT NULL DEFAULT '{}',
     shipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (adapter, stream)
@@ -128,7 +128,7 @@ COMMENT ON COLUMN empatia.adapter.query IS 'SELECT with the macros {source}, {cu
 COMMENT ON COLUMN empatia.adapter.requires IS 'source tables and columns the query needs: {"table": ["column", ...], ...}';
 COMMENT ON COLUMN empatia.adapter.optional IS 'skip the query where a required table is missing, instead of refusing the source';
 COMMENT ON COLUMN empatia.adapter.kind IS 'for assignments: module of the source that the ids belong to, since ids of different modules may be equal';
-COMMENT ON COLUMN empatia.adapter.mode IS 'upsert: rows are added and changed; snapshot: the query returns everything, so rows it no longer returns are deleted';
+COMMENT ON COLUMN empatia.adapter.mode IS 'upsert: rows are added and changed; snapshot: the query returns everything, so rows it no longer returns are deleted (where no other stream of the adapter fills the relation); add: rows are added, never changed';
 COMMENT ON COLUMN empatia.adapter.options IS 'options that the query reads with {option name}';
 
 CREATE FUNCTION empatia._adapter_check() RETURNS trigger

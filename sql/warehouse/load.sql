@@ -333,17 +333,16 @@ BEGIN
     -- a first load does not look for what cannot be there
     EXECUTE format('CREATE TEMP TABLE _diff ON COMMIT DROP AS
             SELECT d.*, t.client_id IS NULL AS _new %s FROM pg_temp._staged d LEFT JOIN %s t ON t.client_id = %s AND %s
-            WHERE d._reason IS NULL AND NOT d._deleted AND NOT %L AND (t.client_id IS NULL OR (%s) IS DISTINCT FROM (%s))',
-        CASE WHEN tracked THEN ', t AS _old' END, target, src.client_id, keys, empty, target_values, staged_values);
+            WHERE d._reason IS NULL AND NOT d._deleted AND NOT %L AND (t.client_id IS NULL OR NOT %L AND (%s) IS DISTINCT FROM (%s))',
+        CASE WHEN tracked THEN ', t AS _old' END, target, src.client_id, keys, empty, stream.mode = 'add', target_values, staged_values);
     -- a fact whose newest version cannot be loaded is no longer what the source says: it goes, as in a load from scratch. A unit or a
     -- person stays as last known, since facts hang on it. A row that is only tried again says nothing new.
     good := CASE WHEN empatia._keeps_removed(stream.relation) THEN 'NOT (d._deleted AND d._reason IS NULL)' ELSE 'd._reason IS NULL AND NOT d._deleted' END;
     IF empatia._reads_everything(src, stream)
-       -- dimensions are shared by the sources of a client, and a relation by the streams that fill it: what one of them lacks
-       -- another may have
-       AND (own_rows OR (SELECT count(*) FROM empatia.source o WHERE o.client_id = src.client_id) = 1)
-       AND NOT EXISTS (SELECT FROM empatia.adapter o WHERE o.adapter = stream.adapter AND o.relation = stream.relation
-                       AND o.kind = stream.kind AND o.stream <> stream.stream) THEN
+       -- what one stream lacks another stream of the same relation may have
+       AND (SELECT count(*) FROM empatia.adapter a WHERE (a.adapter, a.relation, a.kind) = (stream.adapter, stream.relation, stream.kind)) = 1
+       -- dimensions are shared by the sources of a client: what one of them lacks another may have
+       AND (own_rows OR (SELECT count(*) FROM empatia.source o WHERE o.client_id = src.client_id) = 1) THEN
         gone := format('NOT EXISTS (SELECT FROM pg_temp._staged d WHERE %s AND %s)', keys, good)
             || CASE WHEN own_rows THEN format(' AND t.source_id = %s', src.source_id) ELSE '' END
             || CASE WHEN stream.relation IN ('assignment', 'fact_assignment') THEN format(' AND t.kind = %L', stream.kind) ELSE '' END;

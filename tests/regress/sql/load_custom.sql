@@ -56,7 +56,6 @@ create function trap.never(text, text) returns boolean language sql immutable as
 create operator trap.= (leftarg = text, rightarg = text, function = trap.never);
 create function trap.never(bigint, bigint) returns boolean language sql immutable as $$ select false $$;
 create operator trap.= (leftarg = bigint, rightarg = bigint, function = trap.never);
-create table before as select e.* from empatia.engagement('faculdade', 'SPA', 'MONTH') e;
 insert into canvas.message values (9, 1, 3, false, '2025-03-11 12:00', '2025-03-11 12:00', false);
 set search_path = trap, pg_catalog, public;
 select stream, inserted, rejected from empatia.load('faculdade') where inserted > 0;

@@ -33,9 +33,9 @@ select sum(inserted) as inserted, sum(updated) as updated, sum(deleted) as delet
 reset datestyle;
 -- who has an event in a space is enrolled in it: ana and bia in C1, 7 in C2
 select s.name as space, u.name as who, e.accesses, e.posts, e.post_replies, e.help_requests, e.help_request_replies, e.active_days
-from empatia.engagement('uni', 'SPA', 'YEAR') e join dw.space s using (space_id) join dw.student u using (user_id) order by 1, 2 collate "C";
+from empatia.engagement('uni', 'SPA', 'YEAR') e join dw.space s using (space_id) join dw.student u using (user_id) order by s.name, u.name collate "C";
 
--- enrolments and submissions arrive: now only who is enrolled is a student; caio never shows up, ana was not enrolled in C1 by them
+-- enrolments and submissions arrive: caio, who never shows up, is a student too, 7 is a teacher; who was enrolled by an event stays
 create table log.enrolments (who text, course text, role text, name text);
 insert into log.enrolments values ('bia', 'C1', null, 'Beatriz'), ('caio', 'C1', null, 'Caio'), ('7', 'C2', 'teacher', null);
 create table log.submissions (who text, course text, assignment text, due_at text, submitted_at text, grade text, max_grade numeric);
@@ -54,6 +54,14 @@ select source_id, stream, inserted, updated, deleted from empatia.load('uni') wh
 select occurred_at at time zone 'UTC' as utc, day from dw.fact_interaction where source_id = 2 order by interaction_id;
 delete from forum.events where event_id = 1;
 update forum.events set happened_at = '2025-03-07 12:00';
+-- names and roles that the first source knows stay: the forum only adds people
 select source_id, stream, inserted, updated, deleted from empatia.load('uni') where inserted + updated + deleted > 0;
 select source_id, count(*) from dw.fact_interaction group by 1 order by 1;
-select count(*) from dw.student where removed;
+select name, removed from dw.student order by name collate "C";
+select role from dw.enrolment where user_id = 7;
+-- a snapshot of the only source: who is in one of its tables, and not in the other, is still there
+select message from empatia.add_client('so', null, 'America/Recife');
+select message from empatia.add_source('so', 'events', 'log', '{"snapshot": true}');
+select sum(inserted) > 0 as loaded from empatia.load('so');
+select sum(inserted) as inserted, sum(updated) as updated, sum(deleted) as deleted from empatia.load('so');
+select s.name, s.removed, count(e.enrolment_id) as enrolments from dw.student s left join dw.enrolment e using (client_id, user_id) where client_id = 2 group by 1, 2 order by s.name collate "C";
