@@ -133,6 +133,22 @@ COMMENT ON FUNCTION empatia._feature_names() IS 'measures that are never null an
 CREATE TRIGGER pipeline_check BEFORE INSERT OR UPDATE ON empatia.pipeline
     FOR EACH ROW EXECUTE FUNCTION empatia._pipeline_check();
 
+CREATE FUNCTION empatia._score_weight_check() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- a misspelt measure would weigh nothing, silently
+    IF NEW.measure <> ALL (empatia._feature_names()) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('unknown measure %s', quote_ident(NEW.measure)),
+            HINT = 'The measures are ' || array_to_string(empatia._feature_names(), ', ') || '.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION empatia._score_weight_check() IS 'refuses weights of measures that no segment can have';
+CREATE TRIGGER score_weight_check BEFORE INSERT OR UPDATE ON empatia.score_weight
+    FOR EACH ROW EXECUTE FUNCTION empatia._score_weight_check();
+
 CREATE FUNCTION empatia._fill_configuration() RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     INSERT INTO empatia.setting (key, value, description) VALUES

@@ -75,9 +75,18 @@ END
 $$;
 COMMENT ON FUNCTION empatia._render(text, text[]) IS 'a query template with its {parts} (name, text pairs) filled in, then {dw} and {results} with the schemas of the warehouse';
 
+-- A setting whose row was deleted has its default. The body is parsed here and now, so that it can be inlined and yet means the same
+-- under every search_path; so are those of the calendar below.
 CREATE FUNCTION empatia._setting_value(name text) RETURNS text
-LANGUAGE sql STABLE AS $$ SELECT s.value FROM empatia.setting s WHERE s.key = name $$;
-COMMENT ON FUNCTION empatia._setting_value(text) IS 'value of a setting';
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT v.value
+    FROM (SELECT s.value, 1 AS place FROM empatia.setting s WHERE s.key = name
+          UNION ALL SELECT d.value, 2 FROM (VALUES ('valid_from', '1990-01-01'), ('valid_to', '2100-01-01'), ('first_day_of_week', '0'),
+              ('assignment_basis', 'universe'), ('cursor_overlap', '5 minutes'), ('builder', 'native')) d (key, value) WHERE d.key = name) v
+    ORDER BY v.place LIMIT 1;
+END;
+COMMENT ON FUNCTION empatia._setting_value(text) IS 'value of a setting, its default where its row was deleted';
 
 CREATE FUNCTION empatia._client_id(client text) RETURNS integer
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -97,7 +106,8 @@ $$;
 COMMENT ON FUNCTION empatia._client_id(text) IS 'id of a client code, or an error that names the clients';
 
 CREATE FUNCTION empatia.period_start(grain text, day date, first_day_of_week integer DEFAULT 0, range_start date DEFAULT NULL)
-RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
     SELECT CASE grain
         WHEN 'WEEK' THEN day - ((extract(dow FROM day)::integer - first_day_of_week + 7) % 7)
         WHEN 'FORTNIGHT' THEN date_trunc('month', day::timestamp)::date
@@ -107,12 +117,13 @@ RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         WHEN 'SEMESTER' THEN make_date(extract(year FROM day)::integer, CASE WHEN extract(month FROM day) <= 6 THEN 1 ELSE 7 END, 1)
         WHEN 'YEAR' THEN date_trunc('year', day::timestamp)::date
         WHEN 'ALL' THEN range_start
-    END
-$$;
+    END;
+END;
 COMMENT ON FUNCTION empatia.period_start(text, date, integer, date) IS 'first day of the period of a grain that a day belongs to (WEEK: 0 = Sunday first; ALL: the first day of the range)';
 
 CREATE FUNCTION empatia.period_end(grain text, period_start date, range_end date DEFAULT NULL)
-RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
     SELECT CASE grain
         WHEN 'WEEK' THEN period_start + 6
         WHEN 'FORTNIGHT' THEN CASE WHEN extract(day FROM period_start) = 1 THEN period_start + 14
@@ -122,17 +133,18 @@ RETURNS date LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         WHEN 'SEMESTER' THEN (period_start::timestamp + interval '6 months')::date - 1
         WHEN 'YEAR' THEN (period_start::timestamp + interval '1 year')::date - 1
         WHEN 'ALL' THEN range_end
-    END
-$$;
+    END;
+END;
 COMMENT ON FUNCTION empatia.period_end(text, date, date) IS 'last day of the period that starts on the given day (ALL: the last day of the range)';
 
 CREATE FUNCTION empatia.periods(grain text, date_from date, date_to date, first_day_of_week integer DEFAULT 0)
-RETURNS TABLE (period_start date, period_end date) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100 AS $$
+RETURNS TABLE (period_start date, period_end date) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
+BEGIN ATOMIC
     SELECT p.start, empatia.period_end(grain, p.start, date_to)
     FROM (SELECT DISTINCT empatia.period_start(grain, d::date, first_day_of_week, date_from) AS start
           FROM pg_catalog.generate_series(date_from::timestamp, date_to::timestamp, interval '1 day') d) p
-    ORDER BY p.start
-$$;
+    ORDER BY p.start;
+END;
 COMMENT ON FUNCTION empatia.periods(text, date, date, integer) IS 'the periods of a grain that overlap the inclusive range, with their full calendar bounds';
 
 -- The range of a call: its own arguments, else the settings, else the days that have facts.

@@ -277,6 +277,7 @@ COMMENT ON FUNCTION empatia._finish_part(integer, empatia.build_row, boolean, bi
 CREATE FUNCTION empatia._combinations(level text, grain text) RETURNS TABLE (combination_level text, combination_grain text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM empatia._warehouse();
     PERFORM empatia._check_combination(level, grain);
     -- a combination that is named in full needs no entry in the configuration
     IF level IS NOT NULL AND grain IS NOT NULL THEN

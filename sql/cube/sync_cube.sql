@@ -54,28 +54,51 @@ $$;
 COMMENT ON FUNCTION empatia._stage_structure(integer) IS 'the present units and members of a client, in the temporary tables _unit and _member';
 
 -- Students whose cells the new structure changes: they joined or left a unit, or a unit of one of their spaces came, went or moved.
-CREATE FUNCTION empatia._log_structure_changes(client_id integer) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION empatia._log_structure_changes(client_id integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
+DECLARE
+    load_key CONSTANT bigint := hashtextextended('empatia.load', client_id);
+    now_at bigint;
 BEGIN
+    DROP TABLE IF EXISTS pg_temp._affected;
     EXECUTE empatia._render($q$
+        CREATE TEMP TABLE _affected ON COMMIT DROP AS
         WITH unit_diff AS (
             SELECT coalesce(n.space_id, o.space_id) AS new_space, coalesce(o.space_id, n.space_id) AS old_space
             FROM (SELECT * FROM pg_temp._unit WHERE level IN ('SUB', 'LEC')) n
-            FULL JOIN (SELECT * FROM {results}.cube_unit u WHERE u.client_id = $1 AND u.level IN ('SUB', 'LEC')) o USING (level, unit_id)
+            FULL JOIN (SELECT * FROM {results}.cube_unit u WHERE u.client_id = {client} AND u.level IN ('SUB', 'LEC')) o USING (level, unit_id)
             WHERE (n.environment_id, n.course_id, n.space_id, n.subject_id) IS DISTINCT FROM (o.environment_id, o.course_id, o.space_id, o.subject_id)),
         member_diff AS (
             SELECT user_id FROM pg_temp._member n
-            FULL JOIN (SELECT * FROM {results}.cube_member m WHERE m.client_id = $1) o USING (client_id, level, unit_id, user_id)
+            FULL JOIN (SELECT * FROM {results}.cube_member m WHERE m.client_id = {client}) o USING (client_id, level, unit_id, user_id)
             WHERE n.ctid IS NULL OR o.client_id IS NULL),
         affected AS (
             SELECT user_id FROM member_diff
             UNION SELECT m.user_id FROM {results}.cube_member m
-                  WHERE m.client_id = $1 AND m.level = 'SPA' AND m.unit_id IN (SELECT new_space FROM unit_diff UNION SELECT old_space FROM unit_diff))
-        INSERT INTO {dw}.change (client_id, change_id, user_id)
-        SELECT $1, i.id, a.user_id FROM (SELECT nextval('{dw}.change_id_seq') AS id) i, affected a $q$) USING client_id;
+                  WHERE m.client_id = {client} AND m.level = 'SPA' AND m.unit_id IN (SELECT new_space FROM unit_diff UNION SELECT old_space FROM unit_diff))
+        SELECT a.user_id FROM affected a $q$, 'client', client_id::text);
+    IF NOT EXISTS (SELECT FROM pg_temp._affected) THEN
+        EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
+        DROP TABLE pg_temp._affected;
+        RETURN now_at;
+    END IF;
+    -- Changes are numbered in the order in which they are committed: a number taken beside a load that is not committed would be above
+    -- that load's, and its changes would be taken for known. So this waits for the load; one that begins later has higher numbers.
+    PERFORM pg_advisory_lock(load_key);
+    BEGIN
+        EXECUTE empatia._render('INSERT INTO {dw}.change (client_id, change_id, user_id)
+            SELECT $1, i.id, a.user_id FROM (SELECT nextval($2) AS id) i, pg_temp._affected a') USING client_id, empatia._render('{dw}.change_id_seq')::regclass;
+        EXECUTE empatia._render('SELECT max(h.change_id) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        PERFORM pg_advisory_unlock(load_key);
+        RAISE;
+    END;
+    PERFORM pg_advisory_unlock(load_key);
+    DROP TABLE pg_temp._affected;
+    RETURN now_at;
 END
 $$;
-COMMENT ON FUNCTION empatia._log_structure_changes(integer) IS 'adds the students to the change log whose units differ between the warehouse and the cube';
+COMMENT ON FUNCTION empatia._log_structure_changes(integer) IS 'adds the students to the change log whose units differ between the warehouse and the cube; returns the last change';
 
 CREATE FUNCTION empatia._write_structure(client_id integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -126,16 +149,16 @@ DECLARE
 BEGIN
     EXECUTE empatia._render('SELECT y.change_id FROM {results}.cube_sync y WHERE y.client_id = $1') INTO since USING client_id;
     PERFORM empatia._stage_structure(client_id);
-    IF since IS NOT NULL THEN
-        PERFORM empatia._log_structure_changes(client_id);
+    IF since IS NULL THEN
+        EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
+    ELSE
+        now_at := greatest(empatia._log_structure_changes(client_id), since);
     END IF;
     PERFORM empatia._write_structure(client_id);
     -- without statistics the planner takes a structure that was just written for empty, and _write_assigned() for a nested loop
     IF since IS NULL THEN
         EXECUTE empatia._render('ANALYZE {results}.cube_unit, {results}.cube_member');
     END IF;
-    EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
-    now_at := greatest(now_at, since);
     IF since IS NULL OR now_at > since THEN
         PERFORM empatia._write_assigned(client_id, since);
     END IF;
@@ -152,7 +175,7 @@ COMMENT ON FUNCTION empatia._sync_cube(integer) IS 'brings units, members and as
 CREATE FUNCTION empatia._analyze_cube(parent text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
 BEGIN
-    EXECUTE empatia._render('ANALYZE {dw}.client, {dw}.student, {results}.cube_unit, {results}.cube_member, {results}.cube_assigned, {results}.cube_build,
+    EXECUTE empatia._render('ANALYZE (SKIP_LOCKED) {dw}.client, {dw}.student, {results}.cube_unit, {results}.cube_member, {results}.cube_assigned, {results}.cube_build,
         {results}.cube_period, {results}.cube_class_zero, {results}.cube_label, {results}.{parent} (client_id, level, grain, user_id, unit_id, period_start)', 'parent', parent);
 END
 $$;

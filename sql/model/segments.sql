@@ -75,7 +75,7 @@ COMMENT ON FUNCTION empatia._fit_part(text, text, integer, text, bigint, integer
 CREATE FUNCTION empatia._segments(model_version bigint) RETURNS SETOF empatia.segment_row
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.version, m.client, m.level, m.grain, s.rank, empatia._label(m.level, m.grain, s.rank), s.size,
-           s.size::double precision / nullif(m.rows, 0), s.score, empatia._by_feature(m.features, s.centroid)
+           s.size::double precision / nullif(m.rows, 0), s.score + 0.0 /* never -0 */, empatia._by_feature(m.features, s.centroid)
     FROM empatia.model m, empatia._describe_segments(m.encoded) s WHERE m.version = $1 ORDER BY s.rank
 $$;
 COMMENT ON FUNCTION empatia._segments(bigint) IS 'segments of a model, best first';
@@ -140,7 +140,7 @@ BEGIN
     SELECT * INTO judged FROM empatia._judge_segments(empatia._vectors_sql(level, grain, m.features), id, m.encoded);
     RETURN QUERY
         SELECT m.version, m.client, m.level, m.grain, s.rank, empatia._label(m.level, m.grain, s.rank), s.size,
-               s.size::double precision / nullif(m.rows, 0), s.score, empatia._by_feature(m.features, s.centroid),
+               s.size::double precision / nullif(m.rows, 0), s.score + 0.0 /* never -0 */, empatia._by_feature(m.features, s.centroid),
                empatia._by_feature(m.features, s.standardised), (m.metrics ->> 'inertia')::double precision,
                judged.silhouette, judged.silhouette_sample, judged.davies_bouldin, judged.calinski_harabasz
         FROM empatia._describe_segments(m.encoded) s ORDER BY s.rank;

@@ -76,10 +76,11 @@ COMMENT ON FUNCTION empatia._plan_run(boolean) IS 'steps of a run, in order: loa
 CREATE PROCEDURE empatia._run_step(run bigint, action text, client text, level text, grain text, INOUT state text)
 LANGUAGE plpgsql AS $$
 DECLARE
-    began CONSTANT timestamptz := pg_catalog.clock_timestamp();
+    -- the caller's search_path rules until the first statement: types are qualified
+    began CONSTANT pg_catalog.timestamptz := pg_catalog.clock_timestamp();
     this integer;
     total bigint;
-    problem text;
+    problem pg_catalog.text;
 BEGIN
     -- a procedure that commits cannot have a SET clause; a local setting ends with each transaction
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -102,6 +103,7 @@ BEGIN
         seconds = extract(epoch FROM clock_timestamp() - began), error = problem
     WHERE s.run_id = run AND s.step = this;
     COMMIT;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true); -- the caller's next expressions are ours, too
 END
 $$;
 COMMENT ON PROCEDURE empatia._run_step(bigint, text, text, text, text, text) IS 'records, does and commits one step of a run; its state is done, failed or cancelled';
@@ -128,18 +130,20 @@ DECLARE
     id bigint;
     part record;
     piece record;
-    state text := 'done';
+    state pg_catalog.text := 'done';
     ended record;
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-    PERFORM empatia._warehouse();
+    -- what would fail every step is an error before there is a run
+    PERFORM empatia._combinations(NULL, NULL);
     id := empatia._begin_run(jsonb_build_object('retrain', retrain));
     COMMIT;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     FOR part IN SELECT * FROM empatia._plan_run(coalesce(retrain, false)) LOOP
         CALL empatia._run_step(id, part.action, part.client, part.level, part.grain, state);
         -- all combinations are built in one pass over the facts; where that fails, one by one, so that one does not stop the others
         IF part.action = 'build' AND state = 'failed' THEN
-            FOR piece IN SELECT * FROM empatia._combinations(NULL, NULL) LOOP
+            FOR piece IN SELECT p.level AS combination_level, p.grain AS combination_grain FROM empatia.pipeline p WHERE p.active ORDER BY 1, 2 LOOP
                 CALL empatia._run_step(id, 'build', part.client, piece.combination_level, piece.combination_grain, state);
                 EXIT WHEN state = 'cancelled';
             END LOOP;

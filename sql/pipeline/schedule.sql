@@ -18,6 +18,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM empatia._require_cron();
     PERFORM empatia._warehouse();
+    IF cron IS NULL OR coalesce(job_name, '') = '' THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'schedule() needs a schedule and a job name', 'Leave them out to get their defaults.');
+    END IF;
     job := job_name;
     schedule := cron;
     command := CASE WHEN retrain THEN 'CALL empatia.run_pipeline(retrain => true)' ELSE 'CALL empatia.run_pipeline()' END;
@@ -34,7 +37,7 @@ BEGIN
     job := job_name;
     EXECUTE 'SELECT EXISTS (SELECT FROM cron.job j WHERE j.jobname = $1 AND j.username = CURRENT_USER)' INTO removed USING job_name;
     IF NOT removed THEN
-        PERFORM empatia._fail('undefined_object', format('there is no scheduled job "%s"', job_name), 'SELECT * FROM cron.job lists the jobs.');
+        PERFORM empatia._fail('undefined_object', format('there is no scheduled job %s', coalesce('"' || job_name || '"', 'null')), 'SELECT * FROM cron.job lists the jobs.');
     END IF;
     EXECUTE 'SELECT cron.unschedule($1)' INTO removed USING job_name;
     RETURN NEXT;

@@ -77,11 +77,13 @@ CREATE FUNCTION empatia.cubo_engajamento(
 RETURNS SETOF empatia.cubo_engajamento_row
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    id integer;
+    w CONSTANT empatia.warehouse := empatia._warehouse();
 BEGIN
     PERFORM empatia._check_combination(nivel, tipo_agregacao_data);
-    IF cliente IS NOT NULL THEN
-        id := empatia._client_id(cliente);
+    -- who may read the results and not the warehouse gets no row for an unknown client, and no list of the others
+    IF cliente IS NOT NULL AND (CASE WHEN has_schema_privilege(w.dw_schema, 'USAGE')
+                                     THEN has_table_privilege(format('%I.client', w.dw_schema), 'SELECT') END) THEN
+        PERFORM empatia._client_id(cliente);
     END IF;
     -- only the filters that were given, so that the planner sees the partition
     RETURN QUERY EXECUTE empatia._render('SELECT v.* FROM {results}.cubo_engajamento v WHERE true')

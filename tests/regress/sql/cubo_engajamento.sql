@@ -2,7 +2,11 @@
 -- filters something else; the silent student who is missing.
 \set SHOW_CONTEXT never
 create extension empatia;
-\i fixture/small_class.sql
+\getenv srcdir PG_ABS_SRCDIR
+\set fixture :srcdir '/fixture/small_class.sql'
+\set ECHO none
+\i :fixture
+\set ECHO all
 update empatia.pipeline set active = grain in ('WEEK', 'MONTH') and level in ('SPA', 'LEC');
 update empatia.setting set value = '2025-03-15' where key = 'range_end';
 -- the first 26 are the contract

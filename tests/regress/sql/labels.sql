@@ -2,7 +2,11 @@
 -- before classify() was asked; a client that is classified by everybody's model although it has its own; a row without a category.
 \set SHOW_CONTEXT never
 create extension empatia;
-\i fixture/small_class.sql
+\getenv srcdir PG_ABS_SRCDIR
+\set fixture :srcdir '/fixture/small_class.sql'
+\set ECHO none
+\i :fixture
+\set ECHO all
 select mode from empatia.build_cube();
 select rank, label from empatia.kmeans_segments(k => 3);
 select written_rows from empatia.classify();
