@@ -23,6 +23,12 @@ SELECT l.stream, l.relation, l.read, l.inserted, l.rejected, round(l.seconds::nu
 
 \echo 3. CALL empatia.run_pipeline(): load what is new, build the cube, find the segments, classify
 CALL empatia.run_pipeline();
+\echo 'What it did (empatia.run_step has every step):'
+SELECT s.action, count(*) AS steps, sum(s.rows) AS rows, round(sum(s.seconds)::numeric, 1) AS seconds,
+       count(*) FILTER (WHERE s.status <> 'done') AS failed
+FROM empatia.run_step s
+WHERE s.run_id = (SELECT max(r.run_id) FROM empatia.run r)
+GROUP BY s.action ORDER BY min(s.step);
 \ir show.sql
 
 \ir drifting.sql

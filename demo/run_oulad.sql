@@ -1,7 +1,7 @@
 -- The whole of Empatia on the complete Open University dataset, after demo/oulad_load.sh in the same database:
 --   make demo DATA=../shared/data/oulad
--- psql's timing follows every step; peak memory is what the system says of this session's process, shared buffers that it touched
--- included. With -v keep_report=FILE it writes the HTML report there too.
+-- The steps of run_pipeline() one by one, each followed by psql's timing; peak memory is what the system says of this session's
+-- process, shared buffers that it touched included. With -v keep_report=FILE it writes the HTML report there too.
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
@@ -36,9 +36,15 @@ SELECT b.level, b.grain, b.mode, b.dense_rows, b.stored_rows, round(b.seconds::n
 \timing off
 :peak;
 
-\echo 4. CALL empatia.run_pipeline(): load what is new, refresh, find the segments, classify
+\echo 4. SELECT * FROM empatia.kmeans_segments(): a model for each of them
 \timing on
-CALL empatia.run_pipeline();
+SELECT s.level, s.grain, count(*) AS segments, sum(s.size) AS rows_of_the_dense_cube FROM empatia.kmeans_segments() s GROUP BY s.level, s.grain ORDER BY 4;
+\timing off
+:peak;
+
+\echo 5. SELECT * FROM empatia.classify(): a category for every row
+\timing on
+SELECT c.level, c.grain, c.model_version, c.dense_rows, c.written_rows, round(c.seconds::numeric, 1) AS seconds FROM empatia.classify() c;
 \timing off
 :peak;
 \ir show.sql

@@ -1,14 +1,6 @@
 -- What demo/run.sql and demo/run_oulad.sql print once the pipeline has run.
 -- psql variables: client (its code), level and grain of the segments, measures (columns of the view in the ten rows).
 
-\echo
-\echo What the run did (empatia.run_step has every step)
-SELECT s.action, count(*) AS steps, sum(s.rows) AS rows, round(sum(s.seconds)::numeric, 1) AS seconds,
-       count(*) FILTER (WHERE s.status <> 'done') AS failed
-FROM empatia.run_step s
-WHERE s.run_id = (SELECT max(r.run_id) FROM empatia.run r)
-GROUP BY s.action ORDER BY min(s.step);
-
 \echo The cube (analytics.cube_build): every row that a reader sees, and the part of them that is stored
 SELECT b.level, b.grain, b.date_from, b.date_to, b.dense_rows, b.stored_rows,
        round(100.0 * b.stored_rows / nullif(b.dense_rows, 0), 1) AS stored_percent
