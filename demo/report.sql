@@ -1,5 +1,6 @@
 -- Writes the report: segments, their profile, the months, the classes and the students drifting away, as one HTML file without anything
--- from outside. After demo/drifting.sql. psql variables: client, level, grain (of the segments), keep_report (the file).
+-- from outside. After demo/drifting.sql. psql variables: those of demo/drifting.sql; level and grain of
+-- the segments; keep_report, the file.
 -- Every text from the data goes through pg_temp.h().
 
 CREATE FUNCTION pg_temp.h(value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -37,6 +38,7 @@ FROM analytics.cubo_engajamento v
 JOIN dw.client c ON c.code = v.cliente
 JOIN analytics.cube_label l ON l.client_id = c.client_id AND l.level = 'SPA' AND l.grain = 'MONTH' AND l.label = v.categoria_engajamento
 WHERE v.cliente = :'client' AND v.nivel_agregacao = 'SPA' AND v.tipo_agregacao_data = 'MONTH'
+  AND v.data_inicio BETWEEN :'first_month' AND :'last_month' AND v.space_name LIKE :'spaces'
 GROUP BY v.space_id, v.space_name, v.course_name, v.data_inicio, l.class;
 
 \pset format unaligned
@@ -99,9 +101,9 @@ SELECT string_agg(format('<tr><td>%s</td><td>%s</td><td class="n">%s%%</td><td c
 FROM (SELECT * FROM space ORDER BY shares[cardinality(shares)] DESC, space_id LIMIT 10) x;
 \qecho '</table>'
 
-SELECT format('<h2>Estudantes se afastando</h2><p>%s estudantes estiveram em um dos dois melhores segmentos em pelo menos dois meses anteriores e, nos dois meses mais recentes, no último. Os 40 que mais caíram; as barras são as ações de cada mês.</p>', pg_temp.n(count(*))) FROM drifting;
-\qecho '<table><tr><th>estudante</th><th>ambiente</th><th>último mês engajado</th><th class="n">ações por mês antes</th><th class="n">agora</th><th>ações</th></tr>'
-SELECT string_agg(format('<tr><td>%s</td><td>%s</td><td>%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td></tr>', pg_temp.h(d.user_name), pg_temp.h(d.environment_name),
+SELECT format('<h2>Estudantes se afastando</h2><p>%s casos: estudantes que estiveram em um dos dois melhores segmentos em pelo menos dois meses anteriores e estão, nos dois meses mais recentes, no último. Os 40 que mais caíram; as barras são as ações de cada mês.</p>', pg_temp.n(count(*))) FROM drifting;
+\qecho '<table><tr><th>estudante</th><th>onde</th><th>último mês engajado</th><th class="n">ações por mês antes</th><th class="n">agora</th><th>ações</th></tr>'
+SELECT string_agg(format('<tr><td>%s</td><td>%s</td><td>%s</td><td class="n">%s</td><td class="n">%s</td><td>%s</td></tr>', pg_temp.h(d.user_name), pg_temp.h(d.place),
     pg_temp.month_name(d.last_engaged), pg_temp.n(d.actions_before, 1), pg_temp.n(d.actions_now, 1), pg_temp.spark(d.actions::bigint[])), '' ORDER BY d.actions_before - d.actions_now DESC, d.user_id)
 FROM (SELECT * FROM drifting ORDER BY actions_before - actions_now DESC, user_id LIMIT 40) d;
 \qecho '</table>'

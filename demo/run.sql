@@ -9,6 +9,11 @@ SET client_min_messages = warning;
 \set client redu-digital
 \set level SPA
 \set grain MONTH
+\set month 2025-06-01
+\set spaces '%'
+\set drift_level ENV
+\set first_month -infinity
+\set last_month infinity
 \set measures 'r.posts_amount AS posts, r.post_replies_amount AS respostas, r.help_requests_amount AS pedidos_ajuda, r.help_request_replies_amount AS ajudas'
 
 \echo
@@ -23,11 +28,17 @@ SELECT l.stream, l.relation, l.read, l.inserted, l.rejected, round(l.seconds::nu
 
 \echo 3. CALL empatia.run_pipeline(): load what is new, build the cube, find the segments, classify
 CALL empatia.run_pipeline();
+\echo 'What it did (empatia.run_step has every step):'
+SELECT s.action, count(*) AS steps, sum(s.rows) AS rows, round(sum(s.seconds)::numeric, 1) AS seconds,
+       count(*) FILTER (WHERE s.status <> 'done') AS failed
+FROM empatia.run_step s
+WHERE s.run_id = (SELECT max(r.run_id) FROM empatia.run r)
+GROUP BY s.action ORDER BY min(s.step);
 \ir show.sql
 
 \ir drifting.sql
 \echo Students drifting away: engaged in two or more earlier months, in the last segment in both of the latest
-SELECT d.user_name AS aluno, d.environment_name AS ambiente, to_char(d.last_engaged, 'MM/YYYY') AS ultimo_mes_engajado,
+SELECT d.user_name AS aluno, d.place AS ambiente, to_char(d.last_engaged, 'MM/YYYY') AS ultimo_mes_engajado,
        round(d.actions_before, 1) AS acoes_por_mes_antes, round(d.actions_now, 1) AS agora
 FROM drifting d ORDER BY d.actions_before - d.actions_now DESC, d.user_id LIMIT 10;
 SELECT format('%s students in all; the query is demo/drifting.sql', count(*)) AS total FROM drifting \gset

@@ -1,7 +1,7 @@
 -- The whole of Empatia on the complete Open University dataset, after demo/oulad_load.sh in the same database:
 --   make demo DATA=../shared/data/oulad
--- psql's timing follows every step; peak memory is what the system says of this session's process, shared buffers that it touched
--- included. With -v keep_report=FILE it writes the HTML report there too.
+-- The steps of run_pipeline() one by one, each followed by psql's timing; peak memory is what the system says of this session's
+-- process, shared buffers that it touched included. With -v keep_report=FILE it writes the HTML report there too.
 \set ON_ERROR_STOP on
 \set QUIET on
 SET client_min_messages = warning;
@@ -10,6 +10,12 @@ SET client_min_messages = warning;
 \set client ou
 \set level SPA
 \set grain MONTH
+-- presentations follow each other; of the last ones, which begin in October 2014, a month when all of them are running
+\set month 2015-02-01
+\set spaces '%2014J'
+\set drift_level SPA
+\set first_month 2014-10-01
+\set last_month 2015-04-01
 \set measures 'r.accesses_amount AS acessos, r.active_days AS dias_ativos, r.posts_amount AS forum'
 \set peak 'SELECT pg_catalog.pg_size_pretty(1024 * substring(pg_catalog.pg_read_file(''/proc/self/status'') from ''VmHWM:\\s+(\\d+)'')::bigint) AS peak_memory_of_the_session'
 
@@ -36,18 +42,26 @@ SELECT b.level, b.grain, b.mode, b.dense_rows, b.stored_rows, round(b.seconds::n
 \timing off
 :peak;
 
-\echo 4. CALL empatia.run_pipeline(): load what is new, refresh, find the segments, classify
+\echo 4. SELECT * FROM empatia.kmeans_segments(): a model for each of them
 \timing on
-CALL empatia.run_pipeline();
+SELECT s.level, s.grain, count(*) AS segments, sum(s.size) AS rows_of_the_dense_cube FROM empatia.kmeans_segments() s GROUP BY s.level, s.grain ORDER BY 4;
+\timing off
+:peak;
+
+\echo 5. SELECT * FROM empatia.classify(): a category for every row
+\timing on
+SELECT c.level, c.grain, c.model_version, c.dense_rows, c.written_rows, round(c.seconds::numeric, 1) AS seconds FROM empatia.classify() c;
 \timing off
 :peak;
 \ir show.sql
 
 \ir drifting.sql
 \echo Students drifting away: engaged in two or more earlier months, in the last segment in both of the latest
-SELECT d.user_name AS aluno, to_char(d.last_engaged, 'MM/YYYY') AS ultimo_mes_engajado,
+SELECT d.user_name AS aluno, d.place AS turma, to_char(d.last_engaged, 'MM/YYYY') AS ultimo_mes_engajado,
        round(d.actions_before, 1) AS acoes_por_mes_antes, round(d.actions_now, 1) AS agora
 FROM drifting d ORDER BY d.actions_before - d.actions_now DESC, d.user_id LIMIT 10;
+SELECT format('%s students in all; the query is demo/drifting.sql', count(*)) AS total FROM drifting \gset
+\echo :total
 \if :{?keep_report}
 \ir report.sql
 \endif

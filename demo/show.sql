@@ -1,13 +1,6 @@
 -- What demo/run.sql and demo/run_oulad.sql print once the pipeline has run.
--- psql variables: client (its code), level and grain of the segments, measures (columns of the view in the ten rows).
-
-\echo
-\echo What the run did (empatia.run_step has every step)
-SELECT s.action, count(*) AS steps, sum(s.rows) AS rows, round(sum(s.seconds)::numeric, 1) AS seconds,
-       count(*) FILTER (WHERE s.status <> 'done') AS failed
-FROM empatia.run_step s
-WHERE s.run_id = (SELECT max(r.run_id) FROM empatia.run r)
-GROUP BY s.action ORDER BY min(s.step);
+-- psql variables: client (its code), level and grain of the segments; of the ten rows, measures (columns of the view),
+-- month (its first day) and spaces (a LIKE pattern of names).
 
 \echo The cube (analytics.cube_build): every row that a reader sees, and the part of them that is stored
 SELECT b.level, b.grain, b.date_from, b.date_to, b.dense_rows, b.stored_rows,
@@ -29,6 +22,5 @@ SELECT r.user_name AS aluno, r.space_name AS turma, r.data_inicio, r.data_fim, :
 FROM (SELECT v.*, row_number() OVER (PARTITION BY v.categoria_engajamento ORDER BY md5(v.user_id::text || v.space_id)) AS place
       FROM analytics.cubo_engajamento v
       WHERE v.cliente = :'client' AND v.nivel_agregacao = 'SPA' AND v.tipo_agregacao_data = 'MONTH'
-        AND v.data_inicio = (SELECT max(b.period_start) - interval '1 month' FROM analytics.cube_period b
-                             JOIN dw.client c USING (client_id) WHERE c.code = :'client' AND b.level = 'SPA' AND b.grain = 'MONTH')) r
+        AND v.data_inicio = :'month' AND v.space_name LIKE :'spaces') r
 ORDER BY r.place, r.submitted_exercises DESC, r.user_id LIMIT 10;

@@ -12,7 +12,8 @@ $$;
 COMMENT ON FUNCTION empatia._feature_expressions(text[]) IS 'array expression of the features of a stored cube row';
 
 CREATE FUNCTION empatia._classify_part(client_id integer, level text, grain text) RETURNS empatia.classify_row
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
+-- a nested loop over the classes, which the planner takes for empty, would read again and again what this very statement adds
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error SET enable_nestloop = off AS $$
 DECLARE
     began CONSTANT timestamptz := clock_timestamp();
     cube CONSTANT text := lower(format('cube_%s_%s', level, grain));

@@ -3,6 +3,7 @@
 # database per file, on the server of PGHOST, PGPORT, PGUSER. It stops at the first error, which names the line of the document.
 #   ```sql        is run        ```sql skip   is not
 #   ```sql demo   is run where the demo has run (demo/openredu.sql, demo/run.sql): a second database per file
+# Without arguments it also compares docs/reference.md with the catalogue (tests/docs/reference.sh).
 #   tests/docs/run.sh [FILE...]        PG_CONFIG says whose psql (default: the first on the PATH)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -42,6 +43,7 @@ export POOL_DIR
 
 files=("$@")
 if [ "$#" = 0 ]; then
+  pool_run "docs/reference.md against the catalogue" tests/docs/reference.sh
   mapfile -t files < <(find . -maxdepth 1 -name 'README*.md' -printf '%f\n' | sort; find docs -maxdepth 1 -name '*.md' 2>/dev/null | sort)
 fi
 
