@@ -31,6 +31,7 @@ libssl-dev cargo-pgrx is linked with it
 zlib1g-dev linked by servers built from source
 libreadline-dev linked by servers built from source
 zstd unpacks the large file of the OULAD demo
+python3-venv scikit-learn, which the segments are compared with, gets an environment of its own
 shellcheck the check of our own scripts
 sudo runs the pgrx tests' server as postgres when we are root
 LIST
