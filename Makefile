@@ -26,8 +26,8 @@ demo: ## the whole on a throw-away server; DATA=dir loads OULAD from there, KEEP
 test: ## every test; ONLY=fmt,rooms,clippy,engine,pgtest,regress,isolation,shell,docs selects
 	@ONLY="$(ONLY)" scripts/test.sh
 
-bench: ## the benchmarks
-	@scripts/bench.sh
+bench: ## the benchmarks (benches/README.md); CASE=reference,oulad,growth,kmeans or engine; SIZE=1,10 RUNS=5 DATA=dir KEEP=1
+	@CASE="$(CASE)" SIZE="$(SIZE)" RUNS="$(RUNS)" DATA="$(DATA)" KEEP="$(KEEP)" scripts/bench.sh
 
 clean: ## stop our servers; remove what was built and what tests wrote
 	@scripts/pg.sh stop --all
