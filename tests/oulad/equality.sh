@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The cube against its definition on the complete OULAD (10.6 million clicks), and the time of each step. Takes a quarter of an hour or
+# The cube against its definition on the complete OULAD (10.6 million clicks), and the time of each step. Takes half an hour or
 # more and 15 GB of disk, and needs data that are not ours to ship: by hand, not part of `make test`.
 #   tests/oulad/equality.sh [DIR]          DIR with OULAD's files; default: ../shared/data/oulad beside the project
 #   LOADED=1 tests/oulad/equality.sh       the server of the PG* variables has loaded client ou and built the four parts: only compare

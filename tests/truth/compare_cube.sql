@@ -14,9 +14,12 @@ LANGUAGE plpgsql AS $$
 DECLARE
     wrong bigint;
 BEGIN
+    -- what EXCEPT ALL both ways would leave, in one pass
     EXECUTE format($q$
-        SELECT (SELECT count(*) FROM (SELECT %1$s FROM pg_temp.defined EXCEPT ALL SELECT %1$s FROM pg_temp.built) x)
-             + (SELECT count(*) FROM (SELECT %1$s FROM pg_temp.built EXCEPT ALL SELECT %1$s FROM pg_temp.defined) x) $q$, columns) INTO total;
+        SELECT coalesce(sum(abs(x.surplus)), 0)
+        FROM (SELECT sum(u.side) AS surplus
+              FROM (SELECT 1 AS side, %1$s FROM pg_temp.defined UNION ALL SELECT -1, %1$s FROM pg_temp.built) u
+              GROUP BY %1$s HAVING sum(u.side) <> 0) x $q$, columns) INTO total;
     -- a grade that only one side has has no partner here, or a partner without a grade
     EXECUTE format($q$
         SELECT count(*), count(*) FILTER (WHERE (abs(d.grade_avg - b.grade_avg) <= 1e-12 * abs(b.grade_avg)) IS NOT TRUE)
