@@ -45,10 +45,14 @@ LANGUAGE sql IMMUTABLE STRICT AS $f$ SELECT CASE level
 $f$;
 COMMENT ON FUNCTION empatia._members_sql(text) IS 'query template over "student": user_id and unit path of every member at the level';
 
--- {unit}: the level's id column; $1 client_id, $2 and $3 range, $4 grain, $5 first day of week
+-- {unit}: the level's id column; $1 client_id, $2 and $3 range, $4 grain, $5 first day of week, $7 to $9 environment, course and space or null
 CREATE FUNCTION empatia._engagement_sql(level text, basis text) RETURNS text
 LANGUAGE sql STABLE AS $f$ SELECT empatia._render($q$
-    WITH student AS MATERIALIZED (SELECT * FROM ({students}) m WHERE m.client_id = $1),
+    -- the students of the units asked for: facts and members follow from them
+    WITH student AS MATERIALIZED (
+        SELECT * FROM ({students}) m
+        WHERE m.client_id = $1 AND ($7::bigint IS NULL OR m.environment_id = $7) AND ($8::bigint IS NULL OR m.course_id = $8)
+          AND ($9::bigint IS NULL OR m.space_id = $9)),
     member AS ({member}),
     period AS (SELECT * FROM empatia.periods($4, $2, $3, $5)),
     interaction AS (
@@ -108,7 +112,7 @@ $q$,
     'day', CASE basis WHEN 'due' THEN 'due_day' ELSE 'submitted_day' END,
     'unit', empatia._unit_column(level))
 $f$;
-COMMENT ON FUNCTION empatia._engagement_sql(text, text) IS 'query of the dense cube of one client at a level; $1 client_id, $2 and $3 range, $4 grain, $5 first day of week';
+COMMENT ON FUNCTION empatia._engagement_sql(text, text) IS 'query of the dense cube of one client at a level; $1 client_id, $2 and $3 range, $4 grain, $5 first day of week, $7 to $9 environment, course and space or null';
 
 CREATE TYPE empatia.engagement_row AS (
     client text, user_id bigint, environment_id bigint, course_id bigint, space_id bigint, subject_id bigint, lecture_id bigint,
