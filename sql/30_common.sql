@@ -148,13 +148,14 @@ END;
 COMMENT ON FUNCTION empatia.periods(text, date, date, integer) IS 'the periods of a grain that overlap the inclusive range, with their full calendar bounds';
 
 -- The range of a call: its own arguments, else the settings, else the days that have facts.
-CREATE FUNCTION empatia._range(date_from date, date_to date, OUT range_from date, OUT range_to date, OUT automatic boolean)
+CREATE FUNCTION empatia._range(date_from date, date_to date, OUT range_from date, OUT range_to date, OUT automatic_from boolean, OUT automatic_to boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     range_from := coalesce(date_from, empatia._setting_value('range_start')::date);
     range_to := coalesce(date_to, empatia._setting_value('range_end')::date);
-    automatic := range_from IS NULL OR range_to IS NULL;
-    IF automatic THEN
+    automatic_from := range_from IS NULL;
+    automatic_to := range_to IS NULL;
+    IF automatic_from OR automatic_to THEN
         EXECUTE empatia._render($q$
             SELECT coalesce($1, min(first_day)), coalesce($2, max(last_day)) FROM (
                 SELECT min(day), max(day) FROM {dw}.fact_interaction
@@ -162,7 +163,7 @@ BEGIN
         INTO range_from, range_to USING range_from, range_to;
         -- one end given beyond the other's facts: an empty range, which is no error of the caller's
         IF range_from > range_to THEN
-            IF date_from IS NULL AND empatia._setting_value('range_start') IS NULL THEN range_from := range_to; ELSE range_to := range_from; END IF;
+            IF automatic_from THEN range_from := range_to; ELSE range_to := range_from; END IF;
         END IF;
     END IF;
     IF NOT isfinite(range_from) OR NOT isfinite(range_to) THEN

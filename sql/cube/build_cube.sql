@@ -139,7 +139,7 @@ $$;
 COMMENT ON FUNCTION empatia._is_native(integer) IS 'whether build_cube() computes the cells of a client itself, or with a query';
 
 -- How a part has to be brought up to date. full: its old rows are deleted, the cells are still to be written; incremental: done.
-CREATE FUNCTION empatia._prepare_part(client_id integer, level text, grain text, range_from date, range_to date, automatic boolean, full_build boolean)
+CREATE FUNCTION empatia._prepare_part(client_id integer, level text, grain text, range_from date, range_to date, automatic_from boolean, automatic_to boolean, full_build boolean)
 RETURNS empatia.build_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
 DECLARE
@@ -154,10 +154,9 @@ DECLARE
 BEGIN
     EXECUTE empatia._render('SELECT b.* FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') INTO old USING client_id, level, grain;
     IF old.client_id IS NOT NULL AND NOT full_build AND old.assignment_basis = basis AND old.first_day_of_week = first_day
-       AND ((old.date_from, old.date_to) = (range_from, range_to)
-            -- days that a new fact added to an automatic range hold no facts that the change log does not know
-            OR old.automatic_range AND automatic AND old.date_from >= range_from AND old.date_to <= range_to
-               AND (grain <> 'ALL' OR old.date_from = range_from)) THEN
+       -- days that new facts added to an automatic end of the range hold no facts that the change log does not know
+       AND (old.date_from = range_from OR old.automatic_from AND automatic_from AND old.date_from > range_from AND grain <> 'ALL')
+       AND (old.date_to = range_to OR old.automatic_to AND automatic_to AND old.date_to < range_to) THEN
         touched := empatia._stage_touched(client_id, old.change_id, grain, range_from, range_to, first_day, old.stored_rows);
     END IF;
     done.level := level;
@@ -183,7 +182,7 @@ BEGIN
     RETURN done;
 END
 $$;
-COMMENT ON FUNCTION empatia._prepare_part(integer, text, text, date, date, boolean, boolean) IS 'decides how to build one level and grain of a client''s cube, makes room for it, and does it where only some of it changed';
+COMMENT ON FUNCTION empatia._prepare_part(integer, text, text, date, date, boolean, boolean, boolean) IS 'decides how to build one level and grain of a client''s cube, makes room for it, and does it where only some of it changed';
 
 -- The cells of every part that is built whole, from one reading of the facts. The time that this takes is shared out over the
 -- parts by their rows.
@@ -239,7 +238,7 @@ $$;
 COMMENT ON FUNCTION empatia._build_sql(integer, empatia.build_row) IS 'writes the cells of a part whose mode is full with a query';
 
 -- Statistics, periods and the entry in cube_build, once the cells are written.
-CREATE FUNCTION empatia._finish_part(client_id integer, part empatia.build_row, automatic boolean, at_change bigint) RETURNS empatia.build_row
+CREATE FUNCTION empatia._finish_part(client_id integer, part empatia.build_row, automatic_from boolean, automatic_to boolean, at_change bigint) RETURNS empatia.build_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
 DECLARE
     began CONSTANT timestamptz := clock_timestamp();
@@ -262,17 +261,17 @@ BEGIN
         EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', cube) INTO part.stored_rows USING client_id;
     END IF;
     EXECUTE empatia._render($q$
-        INSERT INTO {results}.cube_build AS b (client_id, level, grain, date_from, date_to, automatic_range, assignment_basis, first_day_of_week, change_id, stored_rows, dense_rows, built_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, clock_timestamp())
-        ON CONFLICT ON CONSTRAINT cube_build_pkey DO UPDATE SET date_from = excluded.date_from, date_to = excluded.date_to, automatic_range = excluded.automatic_range,
+        INSERT INTO {results}.cube_build AS b (client_id, level, grain, date_from, date_to, automatic_from, automatic_to, assignment_basis, first_day_of_week, change_id, stored_rows, dense_rows, built_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp())
+        ON CONFLICT ON CONSTRAINT cube_build_pkey DO UPDATE SET date_from = excluded.date_from, date_to = excluded.date_to, automatic_from = excluded.automatic_from, automatic_to = excluded.automatic_to,
             assignment_basis = excluded.assignment_basis, first_day_of_week = excluded.first_day_of_week, change_id = excluded.change_id,
             stored_rows = excluded.stored_rows, dense_rows = excluded.dense_rows, built_at = excluded.built_at $q$)
-        USING client_id, part.level, part.grain, part.date_from, part.date_to, automatic, basis, first_day, at_change, part.stored_rows, part.dense_rows;
+        USING client_id, part.level, part.grain, part.date_from, part.date_to, automatic_from, automatic_to, basis, first_day, at_change, part.stored_rows, part.dense_rows;
     part.seconds := part.seconds + extract(epoch FROM clock_timestamp() - began);
     RETURN part;
 END
 $$;
-COMMENT ON FUNCTION empatia._finish_part(integer, empatia.build_row, boolean, bigint) IS 'records one level and grain of a client''s cube that was built';
+COMMENT ON FUNCTION empatia._finish_part(integer, empatia.build_row, boolean, boolean, bigint) IS 'records one level and grain of a client''s cube that was built';
 
 CREATE FUNCTION empatia._combinations(level text, grain text) RETURNS TABLE (combination_level text, combination_grain text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -310,7 +309,7 @@ COMMENT ON FUNCTION empatia._clients(text) IS 'the client that was named, or all
 CREATE FUNCTION empatia.build_cube(level text DEFAULT NULL, grain text DEFAULT NULL, date_from date DEFAULT NULL, date_to date DEFAULT NULL,
                                    client text DEFAULT NULL, full_build boolean DEFAULT false)
 RETURNS SETOF empatia.build_row
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     who record;
     range CONSTANT record := empatia._range(date_from, date_to);
@@ -334,7 +333,7 @@ BEGIN
         at_change := empatia._sync_cube(who.client_id);
         left_out := NULL;
         reported := false;
-        parts := ARRAY(SELECT empatia._prepare_part(who.client_id, c.combination_level, c.combination_grain, range.range_from, range.range_to, range.automatic, full_build)
+        parts := ARRAY(SELECT empatia._prepare_part(who.client_id, c.combination_level, c.combination_grain, range.range_from, range.range_to, range.automatic_from, range.automatic_to, full_build)
                        FROM empatia._combinations(level, grain) WITH ORDINALITY c (combination_level, combination_grain, position) ORDER BY c.position);
         native := empatia._is_native(who.client_id);
         IF native THEN
@@ -348,7 +347,7 @@ BEGIN
                     left_out := coalesce(left_out, empatia._left_out(who.client_id, range.range_from, range.range_to));
                 END IF;
             END IF;
-            done := empatia._finish_part(who.client_id, done, range.automatic, at_change);
+            done := empatia._finish_part(who.client_id, done, range.automatic_from, range.automatic_to, at_change);
             done.client := who.code;
             written := written + CASE done.mode WHEN 'full' THEN greatest(done.written_rows, 1000) ELSE done.written_rows END;
             done.left_out := CASE WHEN reported THEN left_out END;

@@ -126,8 +126,9 @@ CREATE FUNCTION empatia.engagement(
     environment_id bigint DEFAULT NULL, course_id bigint DEFAULT NULL, space_id bigint DEFAULT NULL,
     subject_id bigint DEFAULT NULL, lecture_id bigint DEFAULT NULL)
 RETURNS SETOF empatia.engagement_row
--- every row of every part is joined: a nested loop, which the planner may choose over estimates of CTEs, is never right
-LANGUAGE plpgsql STABLE ROWS 100000 SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
+-- every row of every part is joined: a nested loop, which the planner may choose over estimates of CTEs, is never right; and compiling
+-- expressions over all partitions takes longer than evaluating them
+LANGUAGE plpgsql STABLE ROWS 100000 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
 DECLARE
     id integer;
     range record;

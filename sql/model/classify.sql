@@ -65,7 +65,7 @@ $$;
 COMMENT ON FUNCTION empatia._classify_part(integer, text, text) IS 'classifies one level and grain of a client';
 
 CREATE FUNCTION empatia.classify(level text DEFAULT NULL, grain text DEFAULT NULL, client text DEFAULT NULL) RETURNS SETOF empatia.classify_row
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     part record;
     who record;

@@ -75,7 +75,7 @@ CREATE FUNCTION empatia.cubo_engajamento(
     environment_id bigint DEFAULT NULL, course_id bigint DEFAULT NULL, space_id bigint DEFAULT NULL, subject_id bigint DEFAULT NULL,
     lecture_id bigint DEFAULT NULL, data_inicio date DEFAULT NULL, data_fim date DEFAULT NULL)
 RETURNS SETOF empatia.cubo_engajamento_row
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     w CONSTANT empatia.warehouse := empatia._warehouse();
 BEGIN

@@ -305,7 +305,8 @@ CREATE TABLE {results}.cube_build (
     grain text NOT NULL,
     date_from date NOT NULL,
     date_to date NOT NULL,
-    automatic_range boolean NOT NULL,
+    automatic_from boolean NOT NULL,
+    automatic_to boolean NOT NULL,
     assignment_basis text NOT NULL,
     first_day_of_week integer NOT NULL,
     change_id bigint NOT NULL,
@@ -317,6 +318,7 @@ CREATE TABLE {results}.cube_build (
     PRIMARY KEY (client_id, level, grain)
 );
 COMMENT ON TABLE {results}.cube_build IS 'what each part of the cube was built from, and when it was classified';
+COMMENT ON COLUMN {results}.cube_build.automatic_to IS 'whether date_to was the last day that had a fact, rather than given';
 COMMENT ON COLUMN {results}.cube_build.dense_rows IS 'members x periods over all units';
 COMMENT ON COLUMN {results}.cube_build.stored_rows IS 'rows with something in them: the only ones that are stored';
 
