@@ -4,7 +4,7 @@ mod cube_support;
 
 use std::collections::BTreeMap;
 
-use cube_support::{build, context, naive, params, random_facts, stream, Collected, Facts, Key};
+use cube_support::{build, build_ordered, context, naive, params, random_facts, stream, Collected, Facts, Key};
 use empatia_engine::calendar::Grain;
 use empatia_engine::cube::{Basis, Cell, Combinations, CubeParams, CubeSummary, FactCounts, Level};
 use rand::{Rng, SeedableRng};
@@ -84,6 +84,33 @@ fn all_combinations_of_random_facts_are_the_naive_cube() {
     }
     assert!(interactions.outside_range > 100 && assignments.outside_range > 100);
     assert!(assignments.counted > 100 && assignments.undated > 10, "{assignments:?}");
+}
+
+#[test]
+fn ordered_builder_gives_the_cells_of_each_combination_in_the_order_of_users() {
+    // the index that the cells go into grows at its end only then; the stream is in that order by nature
+    let ctx = context(2);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+    let params = params(100, 900, Basis::Due, 0);
+    for count in [0, 1, 60, 3000] {
+        let facts = random_facts(&mut rng, &params, count);
+        let (found, summary) = build_ordered(&ctx, params, &facts).unwrap();
+        assert_is_naive(&params, &facts, &found, &summary);
+        let (streamed, _) = stream(&ctx, params, &facts).unwrap();
+        for level in Level::ALL {
+            for grain in Grain::ALL {
+                let of_combination = |all: &Collected| -> Vec<Cell> {
+                    let cells = all.cells.iter().filter(|(l, g, _)| (*l, *g) == (level, grain));
+                    cells.map(|(_, _, cell)| *cell).collect()
+                };
+                assert_eq!(
+                    of_combination(&found),
+                    of_combination(&streamed),
+                    "{level} {grain} {count}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -13,8 +13,9 @@ mod tests {
     use crate::pg::write::running_copies;
     use crate::pg_tests::{bigint, text};
 
-    /// The tables that the pass works on, without keys, in a schema of their own; `facts` interactions of `users` users.
-    fn warehouse(schema: &str, users: i64, facts: i64) {
+    /// The tables that the pass works on, without keys, in a schema of their own; `facts` interactions of `users` users,
+    /// of which fact `i` hangs on lecture `lecture`.
+    fn warehouse(schema: &str, users: i64, facts: i64, lecture: &str) {
         Spi::run(&format!(
             "CREATE SCHEMA {schema};
              CREATE TABLE {schema}.cube_member (client_id int, level text, unit_id bigint, user_id bigint);
@@ -34,7 +35,7 @@ mod tests {
              INSERT INTO {schema}.cube_unit SELECT 1, l, u FROM unnest('{{SUB,LEC}}'::text[]) l, generate_series(0, 99) u;
              INSERT INTO {schema}.cube_member SELECT 1, 'SPA', 1, u FROM generate_series(1, {users}) u;
              INSERT INTO {schema}.fact_interaction
-                 SELECT 1, 1 + i % {users}, 1 + i % 2, 1, date '2024-01-01' + (i / {users} % 300)::int, 1, 1, 1, i % 100, i % 100
+                 SELECT 1, 1 + i % {users}, 1 + i % 2, 1, date '2024-01-01' + (i / {users} % 300)::int, 1, 1, 1, {lecture}, {lecture}
                  FROM generate_series(0, {facts} - 1) i;"
         ))
         .unwrap();
@@ -60,7 +61,8 @@ mod tests {
 
     #[pg_test]
     fn cube_facts_beyond_the_memory_limit_are_taken_in_parts() {
-        warehouse("cube_parts", 2000, 900_000);
+        // every student is in one lecture, on 300 days: 43 weeks from Sunday, 10 months
+        warehouse("cube_parts", 2000, 900_000, "i % 100");
         let build = |limit: &str| {
             Spi::run(&format!("SET LOCAL empatia.memory_limit = '{limit}'")).unwrap();
             // 21.6 MB of facts, so 16 MB make parts
@@ -73,13 +75,13 @@ mod tests {
             found
         };
         let whole = build("512MB");
-        assert!(whole.0 > Some(900_000), "{whole:?}");
+        assert_eq!(whole.0, Some(5 * 2000 * (43 + 10 + 1)));
         assert_eq!(build("16MB"), whole);
     }
 
     #[pg_test]
     fn cube_student_beyond_the_memory_limit_is_refused_with_a_remedy_and_nothing_written() {
-        warehouse("cube_memory", 1, 900_000);
+        warehouse("cube_memory", 1, 900_000, "i % 100");
         Spi::run("SET LOCAL empatia.memory_limit = '16MB'").unwrap();
         Spi::run(&format!(
             "DO $do$ DECLARE hint text; BEGIN
@@ -102,7 +104,7 @@ mod tests {
 
     #[pg_test]
     fn cube_unknown_measure_is_refused() {
-        warehouse("cube_measure", 1, 1);
+        warehouse("cube_measure", 1, 1, "1");
         Spi::run("UPDATE cube_measure.interaction_type SET measure = 'likes'").unwrap();
         Spi::run(&format!(
             "DO $do$ BEGIN PERFORM {}; RAISE 'not refused';
@@ -114,7 +116,7 @@ mod tests {
 
     #[pg_test]
     fn cube_cancel_while_writing_ends_it_at_once_and_leaves_nothing() {
-        warehouse("cube_cancel", 2000, 600_000);
+        warehouse("cube_cancel", 2000, 600_000, "i / 2000 % 100");
         // whole, it writes several million rows: seconds
         let mut killer = Command::new("sh")
             .args(["-c", &format!("sleep 0.8; kill -INT {}", std::process::id())])

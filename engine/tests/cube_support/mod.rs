@@ -41,7 +41,24 @@ impl Collected {
 
 pub fn build(ctx: &Context, params: CubeParams, facts: &Facts) -> Result<(Collected, CubeSummary), EngineError> {
     let members = Members::from_pairs(ctx, facts.members.iter().copied())?;
-    let mut builder = CubeBuilder::new(ctx, params.check(ctx)?)?;
+    finish(CubeBuilder::new(ctx, params.check(ctx)?)?, &members, facts)
+}
+
+/// With the students in order of their ids.
+pub fn build_ordered(
+    ctx: &Context,
+    params: CubeParams,
+    facts: &Facts,
+) -> Result<(Collected, CubeSummary), EngineError> {
+    let members = Members::from_pairs(ctx, facts.members.iter().copied())?;
+    finish(
+        CubeBuilder::ordered(ctx, params.check(ctx)?, &members)?,
+        &members,
+        facts,
+    )
+}
+
+fn finish(mut builder: CubeBuilder, members: &Members, facts: &Facts) -> Result<(Collected, CubeSummary), EngineError> {
     for fact in &facts.interactions {
         builder.push_interaction(fact)?;
     }
@@ -49,7 +66,7 @@ pub fn build(ctx: &Context, params: CubeParams, facts: &Facts) -> Result<(Collec
         builder.push_assignment(fact)?;
     }
     let mut collected = Collected::default();
-    let summary = builder.finish(&members, |batch| {
+    let summary = builder.finish(members, |batch| {
         collected.take(batch);
         Ok::<(), EngineError>(())
     })?;
