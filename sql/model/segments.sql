@@ -61,7 +61,7 @@ BEGIN
     INSERT INTO empatia.model (level, grain, client_id, client, algorithm, target, features, parameters, metrics, date_from, date_to,
                                rows, distinct_rows, seconds, seed, fingerprint, extension_version, encoded)
     VALUES (level, grain, id, client, 'kmeans', 'segment', features,
-            jsonb_build_object('k', clusters, 'n_init', n_init, 'max_iter', max_iter, 'tolerance', tolerance, 'score_weights', empatia._by_feature(features, weights)),
+            jsonb_build_object('k', clusters, 'n_init', fitted.starts, 'max_iter', max_iter, 'tolerance', tolerance, 'score_weights', empatia._by_feature(features, weights)),
             jsonb_build_object('segments', fitted.n_clusters, 'inertia', fitted.inertia, 'iterations', fitted.iterations,
                                'converged', fitted.converged, 'spread', fitted.spread),
             range.first, range.last, fitted.total_rows, fitted.distinct_rows, extract(epoch FROM clock_timestamp() - began),
@@ -81,7 +81,7 @@ $$;
 COMMENT ON FUNCTION empatia._segments(bigint) IS 'segments of a model, best first';
 
 CREATE FUNCTION empatia.kmeans_segments(level text DEFAULT NULL, grain text DEFAULT NULL, k integer DEFAULT NULL, client text DEFAULT NULL,
-    seed bigint DEFAULT 42, n_init integer DEFAULT 10, max_iter integer DEFAULT 300, tolerance double precision DEFAULT 1e-4)
+    seed bigint DEFAULT 42, n_init integer DEFAULT NULL, max_iter integer DEFAULT 300, tolerance double precision DEFAULT 1e-4)
 RETURNS SETOF empatia.segment_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -91,8 +91,8 @@ BEGIN
     IF k < 1 OR k > 1000 THEN
         PERFORM empatia._fail('invalid_parameter_value', format('k must be within 1..1000, not %s', k));
     END IF;
-    IF seed IS NULL OR n_init IS NULL OR max_iter IS NULL OR tolerance IS NULL THEN
-        PERFORM empatia._fail('null_value_not_allowed', 'seed, n_init, max_iter and tolerance must not be null', 'Leave them out to get their defaults.');
+    IF seed IS NULL OR max_iter IS NULL OR tolerance IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'seed, max_iter and tolerance must not be null', 'Leave them out to get their defaults.');
     END IF;
     FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
         version := empatia._fit_part(part.combination_level, part.combination_grain, k, client, seed, n_init, max_iter, tolerance);
@@ -101,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION empatia.kmeans_segments(text, text, integer, text, bigint, integer, integer, double precision) IS
-    'discovers the segments of a level and grain (or of every active combination) and registers the model; client: a model of that client alone';
+    'discovers the segments of a level and grain (or of every active combination) and registers the model; client: a model of that client alone; n_init null: 10 starts, or 100 where those disagree';
 
 -- The newest model that applies: the client's own before the one of all clients.
 CREATE FUNCTION empatia._model_for(level text, grain text, client_id integer) RETURNS bigint

@@ -30,9 +30,16 @@ fn params(k: i32, seed: i64, n_init: i32, max_iter: i32, tolerance: f64) -> Resu
         .tolerance(tolerance))
 }
 
+/// Starts unless asked otherwise, and where those disagree on at most so many distinct vectors, on which starts are cheap.
+const STARTS: i32 = 10;
+const MORE_STARTS: i32 = 100;
+const CHEAP_ROWS: usize = 20_000;
+/// (worst - best) / best inertia from which starts disagree: they found different optima, and there may be a better one.
+const SPREAD: f64 = 1e-9;
+
 /// Fits segments on the vectors of `query` and returns the model's bytes with what the registry records.
 ///
-/// `score_weights`: one per feature. `n_clusters` is less than `k` where there are fewer distinct vectors.
+/// `score_weights`: one per feature. `n_init` null: 10 starts, or 100 where those disagree. `n_clusters` is less than `k` where there are fewer distinct vectors.
 #[pg_extern(name = "_fit_segments", volatile, parallel_unsafe)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn fit_segments(
@@ -42,7 +49,7 @@ fn fit_segments(
     score_weights: Vec<f64>,
     k: i32,
     seed: i64,
-    n_init: i32,
+    n_init: Option<i32>,
     max_iter: i32,
     tolerance: f64,
 ) -> Result<
@@ -58,18 +65,24 @@ fn fit_segments(
             name!(iterations, i32),
             name!(converged, bool),
             name!(spread, f64),
+            name!(starts, i32),
         ),
     >,
     ErrorReport,
 > {
-    let params = params(k, seed, n_init, max_iter, tolerance)?;
+    let with_starts = |starts| params(k, seed, starts, max_iter, tolerance);
+    let first = with_starts(n_init.unwrap_or(STARTS))?;
+    let more = with_starts(MORE_STARTS)?;
     let vectors = Vectors::read(query, client_id, features.len())?;
     let (distinct, fingerprint) = (vectors.len(), vectors.fingerprint());
     let specs: Vec<FeatureSpec> = features.into_iter().map(FeatureSpec::log1p).collect();
     let (model, encoded) = run_interruptible(move |ctx| {
-        let params = params.check()?;
         let rows = vectors.into_rows(ctx)?;
-        let model = SegmentModel::fit(ctx, &specs, &score_weights, &params, &rows)?;
+        let fit = |params: KMeansParams| SegmentModel::fit(ctx, &specs, &score_weights, &params.check()?, &rows);
+        let mut model = fit(first)?;
+        if n_init.is_none() && distinct <= CHEAP_ROWS && model.kmeans().spread() > SPREAD {
+            model = fit(more)?;
+        }
         let encoded = model.to_bytes()?;
         Ok((model, encoded))
     })?;
@@ -84,6 +97,7 @@ fn fit_segments(
         kmeans.iterations() as i32,
         kmeans.converged(),
         kmeans.spread(),
+        kmeans.starts().len() as i32,
     )))
 }
 
