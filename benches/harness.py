@@ -23,8 +23,8 @@ def say(text):
 
 
 def connect(database):
-    """A session of its own, autocommit; PGHOST, PGPORT and PGUSER say where."""
-    return psycopg.connect(dbname=database, autocommit=True)
+    """A session of its own, autocommit; PGHOST, PGPORT and PGUSER say where. What takes a quarter of an hour is a result: a failed case."""
+    return psycopg.connect(dbname=database, autocommit=True, options="-c statement_timeout=15min")
 
 
 def psql(database, file, **variables):
@@ -86,12 +86,10 @@ def peer(script, *arguments, timeout=1800):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def peak_memory_of(pid):
-    """High-water mark of a process's resident memory in MB (Linux), shared buffers included."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 1024
-    return None
+def cpu_seconds(session):
+    """CPU seconds of a session's backend so far (Linux; parallel workers not included): on a busy machine, what the wall clock hides."""
+    fields = Path(f"/proc/{session.info.backend_pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Report:

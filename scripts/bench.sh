@@ -27,7 +27,7 @@ else
   buffers_mb=$((memory_mb / 5 < 4096 ? memory_mb / 5 : 4096))
   pg_start "$NAME" "shared_buffers = '${buffers_mb}MB'" "effective_cache_size = '$((memory_mb / 2))MB'" "work_mem = '256MB'" \
     "maintenance_work_mem = '1GB'" "random_page_cost = 1.1" "max_parallel_workers_per_gather = 4" "max_parallel_maintenance_workers = 4" \
-    "max_wal_size = '16GB'" "checkpoint_timeout = '30min'" "jit = off" "autovacuum_naptime = '10min'"
+    "max_wal_size = '4GB'" "checkpoint_timeout = '30min'" "jit = off" "autovacuum_naptime = '10min'"
 fi
 [ -z "${KEEP:-}" ] || pg_keep "$NAME"
 pg_connect "$NAME"

@@ -105,10 +105,11 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     EXECUTE empatia._render('DELETE FROM {results}.cube_unit o WHERE o.client_id = $1
         AND NOT EXISTS (SELECT FROM pg_temp._unit n WHERE (n.level, n.unit_id) = (o.level, o.unit_id) AND n IS NOT DISTINCT FROM o)') USING client_id;
-    EXECUTE empatia._render('INSERT INTO {results}.cube_unit SELECT n.* FROM pg_temp._unit n ON CONFLICT DO NOTHING');
+    -- EXCEPT reads each side once; ON CONFLICT tries every row's key, and an anti-join may scan the table that it fills once per row
+    EXECUTE empatia._render('INSERT INTO {results}.cube_unit SELECT n.* FROM pg_temp._unit n EXCEPT SELECT o.* FROM {results}.cube_unit o WHERE o.client_id = $1') USING client_id;
     EXECUTE empatia._render('DELETE FROM {results}.cube_member o WHERE o.client_id = $1
         AND NOT EXISTS (SELECT FROM pg_temp._member n WHERE (n.level, n.unit_id, n.user_id) = (o.level, o.unit_id, o.user_id))') USING client_id;
-    EXECUTE empatia._render('INSERT INTO {results}.cube_member SELECT n.* FROM pg_temp._member n ON CONFLICT DO NOTHING');
+    EXECUTE empatia._render('INSERT INTO {results}.cube_member SELECT n.* FROM pg_temp._member n EXCEPT SELECT o.* FROM {results}.cube_member o WHERE o.client_id = $1') USING client_id;
     -- cells of members who left go at once, also from parts of the cube that this call does not build
     EXECUTE empatia._render($q$
         DELETE FROM {results}.cube c USING (SELECT DISTINCT h.user_id FROM {dw}.change h WHERE h.client_id = $1 AND h.day IS NULL) a
