@@ -102,6 +102,13 @@ release
 sql 'CALL empatia.run_pipeline()'
 assert_eq "$(last_run 1)" "failed|the session ended before the run did" "the terminated run is marked"
 assert_right "after it was terminated"
+# --- interrupted between two steps: the lock is the session's until it ends, and others are told which session
+{ printf '%s\n' "SELECT pg_advisory_lock(empatia._pipeline_key());"; sleep 60; } | "$PG_BIN/psql" -Xq > /dev/null 2>&1 &
+wait_for 20 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'" 1 "the lock of an idle session"
+wait_for 20 "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle' AND query LIKE '%_pipeline_key%'" 1 "which is idle"
+assert_sql_fails "CALL empatia.run_pipeline()" "55P03: .*taken by a session in which it was interrupted.*HINT.*pg_terminate_backend" "a lock that was left"
+sql "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'" > /dev/null
+wait_for 20 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'" 0 "the idle session ends"
 # --- and one that fails: the other combinations are done, the error names the step
 sql "UPDATE empatia.pipeline SET k = 5; ALTER TABLE analytics.cube_class_lec_month ADD CONSTRAINT broken CHECK (false) NOT VALID"
 assert_sql_fails "CALL empatia.run_pipeline(retrain => true)" "38000: run [0-9]+ of the pipeline: 1 steps failed.*broken.*HINT.*run_step" "a failing combination"
