@@ -18,7 +18,16 @@ BEGIN
         PERFORM pg_advisory_unlock(empatia._pipeline_key());
     END LOOP;
     IF NOT pg_try_advisory_lock(empatia._pipeline_key()) THEN
-        SELECT r.run_id, r.pid, r.started_at INTO busy FROM empatia.run r WHERE r.status = 'running' ORDER BY r.run_id DESC LIMIT 1;
+        SELECT r.run_id, l.pid, r.started_at, a.state INTO busy
+        FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid LEFT JOIN empatia.run r ON r.pid = l.pid AND r.status = 'running'
+        WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+          AND ((l.classid::bigint << 32) | l.objid::bigint) = empatia._pipeline_key() AND l.granted
+        ORDER BY r.run_id DESC LIMIT 1;
+        IF busy.state LIKE 'idle%' THEN
+            -- cancelled between two steps, where a procedure that commits cannot catch it
+            PERFORM empatia._fail('lock_not_available', 'the pipeline is taken by a session in which it was interrupted',
+                format('End that session: SELECT pg_terminate_backend(%s).', busy.pid), format('process %s is %s', busy.pid, busy.state));
+        END IF;
         PERFORM empatia._fail('lock_not_available', 'the pipeline is running already',
             'Follow it with SELECT * FROM empatia.run_step ORDER BY run_id DESC, step.',
             format('run %s of process %s, started at %s', busy.run_id, busy.pid, busy.started_at));
@@ -133,6 +142,8 @@ DECLARE
     state pg_catalog.text := 'done';
     ended record;
 BEGIN
+    -- inside a transaction block this fails, before there is a lock that would outlive the transaction
+    COMMIT;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     -- what would fail every step is an error before there is a run
     PERFORM empatia._combinations(NULL, NULL);
@@ -163,4 +174,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE empatia.run_pipeline(boolean) IS
-    'load, build, segment where there is no model yet (or retrain => true), classify; commits step by step, a failing step does not stop the others';
+    'load, build, segment where there is no model yet (or retrain => true), classify; commits step by step (so it cannot be called inside a transaction), a failing step does not stop the others';

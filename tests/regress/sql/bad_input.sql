@@ -101,6 +101,16 @@ select p.proname, with_nulls(p.oid) from pg_proc p
 where p.pronamespace = 'empatia'::regnamespace and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype and p.proname !~ '^_'
 order by 1;
 call empatia.run_pipeline(null);
+-- inside a transaction it cannot commit its steps: an error, and neither a run nor a lock is left
+select count(*) as runs from empatia.run \gset
+begin;
+call empatia.run_pipeline();
+rollback;
+begin;
+do $$ begin call empatia.run_pipeline(); end $$;
+rollback;
+select count(*) - :runs as new_runs from empatia.run;
+select count(*) as locks from pg_locks where locktype = 'advisory' and pid = pg_backend_pid();
 -- internal functions too: any answer, no crash
 select count(with_nulls(p.oid)) = count(*) as all_answered from pg_proc p
 where p.pronamespace = 'empatia'::regnamespace and p.prokind = 'f' and p.prorettype <> 'trigger'::regtype and p.proname ~ '^_';
