@@ -425,6 +425,7 @@ DECLARE
     tables CONSTANT text := 'SELECT count(*)::integer FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                              WHERE n.nspname = $1 AND c.relkind IN (''r'', ''p'', ''f'', ''v'')';
     part text;
+    adopted boolean;
 BEGIN
     IF schema IS NULL OR results IS NULL OR schema = '' OR results = '' OR schema = results
        OR 'empatia' IN (schema, results) OR schema LIKE 'pg\_%' OR results LIKE 'pg\_%' THEN
@@ -439,12 +440,20 @@ BEGIN
             format('this database already has a warehouse, in %I and %I', w.dw_schema, w.results_schema),
             'A database has one warehouse; keep other warehouses in databases of their own.');
     END IF;
-    IF FOUND AND to_regclass(format('%I.cubo_engajamento', w.results_schema)) IS NOT NULL THEN
+    IF to_regclass(format('%I.fact_interaction', schema)) IS NOT NULL AND to_regclass(format('%I.cubo_engajamento', results)) IS NOT NULL THEN
+        -- a warehouse without its entry has outlived DROP EXTENSION: models are numbered anew, so its classes are nobody's
+        adopted := w.dw_schema IS NULL;
+        IF adopted THEN
+            INSERT INTO empatia.warehouse (dw_schema, results_schema) VALUES (schema, results);
+            PERFORM empatia._fill_configuration();
+            EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = NULL');
+        END IF;
         FOREACH part IN ARRAY ARRAY[schema, results] LOOP
             schema_name := part;
             created := 0;
             EXECUTE tables INTO existing USING part;
-            message := 'exists already, nothing changed';
+            message := CASE WHEN adopted THEN 'found and taken over: next, SELECT * FROM empatia.add_source(client, adapter, source_schema)'
+                            ELSE 'exists already, nothing changed' END;
             RETURN NEXT;
         END LOOP;
         RETURN;
