@@ -92,7 +92,7 @@ COMMENT ON FUNCTION empatia._parents_sql(text) IS 'joins from a converted row to
 CREATE FUNCTION empatia._reasons_sql(relation text, raw_types jsonb) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT string_agg(branch, E'\n' ORDER BY position, part) FROM (
-        SELECT 0 AS part, c.position, format('WHEN nullif(r.%1$I::text, '''') IS NOT NULL AND c.%1$I IS NULL THEN %2$L || quote_literal(left(r.%1$I::text, 100))',
+        SELECT 0 AS part, c.position, format('WHEN c.%1$I IS NULL AND nullif(r.%1$I::text, '''') IS NOT NULL THEN %2$L || quote_literal(left(r.%1$I::text, 100))',
                       c.name, format('column %s: expected %s, found ', c.name, c.type)) AS branch
         FROM empatia.relation_column c WHERE c.relation = $1 AND raw_types ? c.name
         UNION ALL
@@ -203,6 +203,8 @@ BEGIN
     SELECT jsonb_object_agg(a.attname, a.atttypid::bigint) INTO raw_types FROM pg_attribute a
     WHERE a.attrelid = 'pg_temp._raw'::regclass AND a.attnum > 0;
     SELECT string_agg(CASE WHEN c.default_value IS NULL THEN e.expression
+                           -- what needs no conversion needs no look at its text, which is most of what a large load would do
+                           WHEN (raw_types ->> c.name)::oid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN format('coalesce(%s, %L)', e.expression, c.default_value)
                            WHEN raw_types ? c.name THEN format('CASE WHEN nullif(r.%I::text, '''') IS NULL THEN %L ELSE %s END', c.name, c.default_value, e.expression)
                            ELSE quote_literal(c.default_value) || '::' || c.type END || ' AS ' || quote_ident(c.name), ', ' ORDER BY c.position)
     INTO converted
