@@ -318,7 +318,7 @@ DECLARE
     done empatia.build_row;
     native boolean;
     left_out jsonb;
-    written bigint := 0;
+    written text[] := '{}';
     reported boolean;
 BEGIN
     PERFORM empatia._combinations(level, grain);
@@ -349,7 +349,9 @@ BEGIN
             END IF;
             done := empatia._finish_part(who.client_id, done, range.automatic_from, range.automatic_to, at_change);
             done.client := who.code;
-            written := written + CASE done.mode WHEN 'full' THEN greatest(done.written_rows, 1000) ELSE done.written_rows END;
+            IF done.mode = 'full' OR done.written_rows > 1000 THEN
+                written := written || lower(format('cube_%s_%s', done.level, done.grain));
+            END IF;
             done.left_out := CASE WHEN reported THEN left_out END;
             RETURN NEXT done;
         END LOOP;
@@ -357,8 +359,8 @@ BEGIN
         EXECUTE empatia._render('DELETE FROM {dw}.change h WHERE h.client_id = $1
             AND h.change_id <= (SELECT min(b.change_id) FROM {results}.cube_build b WHERE b.client_id = $1)') USING who.client_id;
     END LOOP;
-    IF written >= 1000 THEN
-        PERFORM empatia._analyze_cube('cube');
+    IF written <> '{}' THEN
+        PERFORM empatia._analyze_cube('cube', written);
     END IF;
 END
 $$;

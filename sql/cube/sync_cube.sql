@@ -173,11 +173,24 @@ COMMENT ON FUNCTION empatia._sync_cube(integer) IS 'brings units, members and as
 
 -- The planner reads the statistics of a partitioned table from the table itself, and autovacuum never gathers those. Without them, or
 -- without those of the small tables, it takes the view for a handful of rows and joins millions one by one.
-CREATE FUNCTION empatia._analyze_cube(parent text) RETURNS void
+CREATE FUNCTION empatia._analyze_cube(parent text, leaves text[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
+DECLARE
+    keys CONSTANT text := '(client_id, level, grain, user_id, unit_id, period_start)';
+    leaf text;
+    outgrown boolean;
 BEGIN
-    EXECUTE empatia._render('ANALYZE (SKIP_LOCKED) {dw}.client, {dw}.student, {results}.cube_unit, {results}.cube_member, {results}.cube_assigned, {results}.cube_build,
-        {results}.cube_period, {results}.cube_class_zero, {results}.cube_label, {results}.{parent} (client_id, level, grain, user_id, unit_id, period_start)', 'parent', parent);
+    EXECUTE empatia._render('ANALYZE {dw}.client, {results}.cube_build, {results}.cube_period, {results}.cube_class_zero, {results}.cube_label');
+    FOREACH leaf IN ARRAY leaves LOOP
+        EXECUTE empatia._render('ANALYZE {results}.{leaf} {keys}', 'leaf', quote_ident(leaf), 'keys', keys);
+    END LOOP;
+    -- the statistics of the whole serve until the parts have doubled: gathering them reads every part
+    SELECT p.reltuples < 0 OR (SELECT sum(greatest(c.reltuples, 0)) FROM pg_partition_tree(p.oid) t JOIN pg_class c ON c.oid = t.relid AND t.isleaf) > 2 * p.reltuples
+    INTO outgrown FROM pg_class p WHERE p.oid = to_regclass(empatia._render('{results}.') || quote_ident(parent));
+    IF outgrown THEN
+        EXECUTE empatia._render('ANALYZE {dw}.student, {results}.cube_unit, {results}.cube_member, {results}.cube_assigned, {results}.{parent} {keys}',
+                                'parent', quote_ident(parent), 'keys', keys);
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION empatia._analyze_cube(text) IS 'statistics for the joins of the view cubo_engajamento';
+COMMENT ON FUNCTION empatia._analyze_cube(text, text[]) IS 'statistics for the joins of the view cubo_engajamento, after some parts of the cube or of its classes were written';

@@ -70,7 +70,7 @@ DECLARE
     part record;
     who record;
     done empatia.classify_row;
-    written bigint := 0;
+    written text[] := '{}';
     named CONSTANT integer := CASE WHEN client IS NOT NULL THEN empatia._client_id(client) END;
 BEGIN
     FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
@@ -83,12 +83,14 @@ BEGIN
             END IF;
             done := empatia._classify_part(who.client_id, part.combination_level, part.combination_grain);
             done.client := who.code;
-            written := written + done.written_rows;
+            IF done.written_rows > 1000 THEN
+                written := written || lower(format('cube_class_%s_%s', done.level, done.grain));
+            END IF;
             RETURN NEXT done;
         END LOOP;
     END LOOP;
-    IF written >= 1000 THEN
-        PERFORM empatia._analyze_cube('cube_class');
+    IF written <> '{}' THEN
+        PERFORM empatia._analyze_cube('cube_class', written);
     END IF;
 END
 $$;
