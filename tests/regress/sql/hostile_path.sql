@@ -54,6 +54,8 @@ create domain evil.date as pg_catalog.int4;
 create domain evil.jsonb as pg_catalog.int4;
 create domain evil.name as pg_catalog.int4;
 create domain evil.regclass as pg_catalog.int4;
+-- with the query, too, in which the paths of all functions it is made of meet
+update empatia.setting set value = 'sql' where key = 'builder';
 -- a new session has no plans made under another path
 \c -
 set search_path = evil, pg_catalog, pg_temp;
