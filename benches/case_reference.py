@@ -112,7 +112,7 @@ def kmeans_fit(report, repetitions):
             inertia["ours"] = session.execute(*fit).fetchone()[0]
 
         def complete():
-            session.execute("SELECT * FROM empatia.kmeans_segments('SPA', 'QUARTER')").fetchall()
+            session.execute("SELECT * FROM empatia.kmeans_segments('SPA', 'QUARTER', n_init => 10)").fetchall()
 
         theirs = peer("sklearn_kmeans.py", "dense", DATABASE, "SPA", "QUARTER", repetitions)
         seconds = in_turn({"ours": ours, "complete": complete}, max(5, repetitions), warm=1)

@@ -167,6 +167,8 @@ BEGIN
     IF touched IS NULL THEN
         done.mode := 'full';
         EXECUTE format('DELETE FROM %s c WHERE c.client_id = $1', classes) USING client_id;
+        EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = NULL, classified_at = NULL WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
+            USING client_id, level, grain;
         EXECUTE format('DELETE FROM %s c WHERE c.client_id = $1', cube) USING client_id;
     ELSIF touched > 0 THEN
         done.mode := 'incremental';
@@ -319,6 +321,7 @@ DECLARE
     native boolean;
     left_out jsonb;
     written text[] := '{}';
+    classified text[];
     reported boolean;
 BEGIN
     PERFORM empatia._combinations(level, grain);
@@ -333,6 +336,8 @@ BEGIN
         at_change := empatia._sync_cube(who.client_id);
         left_out := NULL;
         reported := false;
+        EXECUTE empatia._render('SELECT array_agg(b.level || b.grain) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
+            INTO classified USING who.client_id;
         parts := ARRAY(SELECT empatia._prepare_part(who.client_id, c.combination_level, c.combination_grain, range.range_from, range.range_to, range.automatic_from, range.automatic_to, full_build)
                        FROM empatia._combinations(level, grain) WITH ORDINALITY c (combination_level, combination_grain, position) ORDER BY c.position);
         native := empatia._is_native(who.client_id);
@@ -348,6 +353,10 @@ BEGIN
                 END IF;
             END IF;
             done := empatia._finish_part(who.client_id, done, range.automatic_from, range.automatic_to, at_change);
+            -- rows that had a category have one when this commits: readers never see them without
+            IF done.mode <> 'unchanged' AND done.level || done.grain = ANY (classified) AND empatia._model_for(done.level, done.grain, who.client_id) IS NOT NULL THEN
+                PERFORM empatia._classify_part(who.client_id, done.level, done.grain);
+            END IF;
             done.client := who.code;
             IF done.mode = 'full' OR done.written_rows > 1000 THEN
                 written := written || lower(format('cube_%s_%s', done.level, done.grain));

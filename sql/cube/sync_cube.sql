@@ -180,15 +180,16 @@ DECLARE
     leaf text;
     outgrown boolean;
 BEGIN
-    EXECUTE empatia._render('ANALYZE {dw}.client, {results}.cube_build, {results}.cube_period, {results}.cube_class_zero, {results}.cube_label');
+    -- ANALYZE holds its lock until commit: what another session is analysing is left to it, or builds of different clients would wait
+    EXECUTE empatia._render('ANALYZE (SKIP_LOCKED) {dw}.client, {results}.cube_build, {results}.cube_period, {results}.cube_class_zero, {results}.cube_label');
     FOREACH leaf IN ARRAY leaves LOOP
-        EXECUTE empatia._render('ANALYZE {results}.{leaf} {keys}', 'leaf', quote_ident(leaf), 'keys', keys);
+        EXECUTE empatia._render('ANALYZE (SKIP_LOCKED) {results}.{leaf} {keys}', 'leaf', quote_ident(leaf), 'keys', keys);
     END LOOP;
     -- the statistics of the whole serve until the parts have doubled: gathering them reads every part
     SELECT p.reltuples < 0 OR (SELECT sum(greatest(c.reltuples, 0)) FROM pg_partition_tree(p.oid) t JOIN pg_class c ON c.oid = t.relid AND t.isleaf) > 2 * p.reltuples
     INTO outgrown FROM pg_class p WHERE p.oid = to_regclass(empatia._render('{results}.') || quote_ident(parent));
     IF outgrown THEN
-        EXECUTE empatia._render('ANALYZE {dw}.student, {results}.cube_unit, {results}.cube_member, {results}.cube_assigned, {results}.{parent} {keys}',
+        EXECUTE empatia._render('ANALYZE (SKIP_LOCKED) {dw}.student, {results}.cube_unit, {results}.cube_member, {results}.cube_assigned, {results}.{parent} {keys}',
                                 'parent', quote_ident(parent), 'keys', keys);
     END IF;
 END
