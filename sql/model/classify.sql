@@ -75,11 +75,16 @@ DECLARE
 BEGIN
     FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
         PERFORM empatia._require_cube(part.combination_level, part.combination_grain, named);
-        FOR who IN EXECUTE empatia._render('SELECT b.client_id, c.code FROM {results}.cube_build b JOIN {dw}.client c USING (client_id)
+        FOR who IN EXECUTE empatia._render('SELECT b.client_id, c.code, b.dense_rows FROM {results}.cube_build b JOIN {dw}.client c USING (client_id)
                 WHERE b.level = $1 AND b.grain = $2 AND ($3 IS NULL OR b.client_id = $3) ORDER BY b.client_id')
                 USING part.combination_level, part.combination_grain, named LOOP
             IF NOT pg_try_advisory_xact_lock(hashtextextended('empatia.build', who.client_id)) THEN
                 PERFORM empatia._fail('lock_not_available', format('another session is building or classifying the cube of client "%s"', who.code), 'Wait until it is done.');
+            END IF;
+            IF who.dense_rows = 0 THEN
+                done := (who.code, part.combination_level, part.combination_grain, NULL, 0, 0, 0);
+                RETURN NEXT done;
+                CONTINUE;
             END IF;
             done := empatia._classify_part(who.client_id, part.combination_level, part.combination_grain);
             done.client := who.code;

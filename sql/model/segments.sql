@@ -50,14 +50,19 @@ DECLARE
     range record;
 BEGIN
     PERFORM empatia._require_cube(level, grain, id);
+    EXECUTE empatia._render('SELECT min(b.date_from) AS first, max(b.date_to) AS last, sum(b.dense_rows) AS dense_rows FROM {results}.cube_build b
+            WHERE b.level = $1 AND b.grain = $2 AND ($3 IS NULL OR b.client_id = $3)') INTO range USING level, grain, id;
+    IF range.dense_rows = 0 THEN
+        -- a platform need not have units of every level: that is no fault of its data
+        RAISE NOTICE '% x %: no segments, for no unit of this level has a member', level, grain;
+        RETURN NULL;
+    END IF;
     SELECT array_agg(coalesce(w.weight, 0) ORDER BY u.i) INTO weights
     FROM unnest(features) WITH ORDINALITY u (f, i) LEFT JOIN empatia.score_weight w ON w.measure = u.f;
     SELECT * INTO fitted FROM empatia._fit_segments(empatia._vectors_sql(level, grain, features), id, features, weights, clusters, seed, n_init, max_iter, tolerance);
     IF fitted.n_clusters < clusters THEN
         RAISE NOTICE '% x %: % instead of % segments, for there are no more distinct rows', level, grain, fitted.n_clusters, clusters;
     END IF;
-    EXECUTE empatia._render('SELECT min(b.date_from) AS first, max(b.date_to) AS last FROM {results}.cube_build b
-            WHERE b.level = $1 AND b.grain = $2 AND ($3 IS NULL OR b.client_id = $3)') INTO range USING level, grain, id;
     INSERT INTO empatia.model (level, grain, client_id, client, algorithm, target, features, parameters, metrics, date_from, date_to,
                                rows, distinct_rows, seconds, seed, fingerprint, extension_version, encoded)
     VALUES (level, grain, id, client, 'kmeans', 'segment', features,
@@ -70,7 +75,7 @@ BEGIN
     RETURN new_version;
 END
 $$;
-COMMENT ON FUNCTION empatia._fit_part(text, text, integer, text, bigint, integer, integer, double precision) IS 'fits and registers the segments of one level and grain; returns the model version';
+COMMENT ON FUNCTION empatia._fit_part(text, text, integer, text, bigint, integer, integer, double precision) IS 'fits and registers the segments of one level and grain; returns the model version, null where there are no rows';
 
 CREATE FUNCTION empatia._segments(model_version bigint) RETURNS SETOF empatia.segment_row
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

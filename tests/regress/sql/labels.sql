@@ -56,7 +56,7 @@ select client, model_version from empatia.classify() order by 1;
 select client, model_version from empatia.classify(client => 'a');
 select * from empatia.classify(client => 'c');
 
--- after a small change only what changed is classified again, and nobody is without a category
+-- after a small change the build classifies what changed, and nobody is without a category even before classify()
 insert into dw.fact_interaction (client_id, source_id, interaction_id, user_id, interaction_type_id, amount, occurred_at, day, space_id) values (1, 1, 90, 1, 1, 15, '2025-03-04 12:00Z', '2025-03-04', 1);
 insert into dw.change values (1, nextval('dw.change_id_seq'), 1, '2025-03-04');
 select client, mode, written_rows from empatia.build_cube();
