@@ -4,6 +4,8 @@
 # shellcheck source=tests/shell/lib.sh
 source "$(dirname "$0")/lib.sh"
 
+# what was committed must survive: the fast settings of the other tests may lose the last commits in a crash
+export EMPATIA_DURABLE=1
 server_start "deadlock_timeout = 10s"
 create_database school
 "$PG_BIN/psql" -Xq -v users=90 -v months=2 -f "$PROJECT/demo/openredu.sql" > /dev/null
