@@ -65,7 +65,7 @@ assert_right "after the backend was killed"
 more 10000000
 hold analytics.cube_label
 classes=$(sql "SELECT count(*), md5(string_agg(l::text, ',' ORDER BY l::text)) FROM analytics.cube_label l")
-run_until classify
+run_until build # which classifies what was classified before
 kill -9 "$(head -n 1 "$(server_dir)/data/postmaster.pid")"
 sleep 1
 for _ in 1 2 3 4 5 6 7 8; do
