@@ -6,9 +6,15 @@ extension_sql_file!("../sql/10_config.sql", name = "config");
 extension_sql_file!("../sql/20_registry.sql", name = "registry", requires = ["config"]);
 extension_sql_file!("../sql/30_common.sql", name = "common", requires = ["registry"]);
 extension_sql_file!(
+    "../sql/warehouse/tables.sql",
+    name = "warehouse_tables",
+    requires = ["common"]
+);
+extension_sql_file!("../sql/cube/tables.sql", name = "cube_tables", requires = ["common"]);
+extension_sql_file!(
     "../sql/warehouse/create_warehouse.sql",
     name = "create_warehouse",
-    requires = ["common"]
+    requires = ["warehouse_tables", "cube_tables"]
 );
 extension_sql_file!(
     "../sql/warehouse/clients.sql",
@@ -17,14 +23,16 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/warehouse/adapter.sql", name = "adapter", requires = ["clients"]);
 extension_sql_file!(
-    "../sql/warehouse/load.sql",
-    name = "load",
+    "../sql/warehouse/stage.sql",
+    name = "stage",
     requires = [
         "adapter",
         warehouse::convert::parse_instant,
         warehouse::convert::parse_local
     ]
 );
+extension_sql_file!("../sql/warehouse/write.sql", name = "write", requires = ["stage"]);
+extension_sql_file!("../sql/warehouse/load.sql", name = "load", requires = ["write"]);
 extension_sql_file!("../sql/cube/engagement.sql", name = "engagement", requires = ["common"]);
 extension_sql_file!(
     "../sql/cube/sync_cube.sql",
