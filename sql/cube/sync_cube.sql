@@ -26,7 +26,6 @@ LANGUAGE sql IMMUTABLE AS $f$ SELECT $q$
 $q$ $f$;
 COMMENT ON FUNCTION empatia._units_sql() IS 'query template over environment, course, space and subject (not removed, with names above them): the units of all levels';
 
--- $1 client_id
 CREATE FUNCTION empatia._stage_structure(client_id integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
@@ -121,7 +120,6 @@ END
 $$;
 COMMENT ON FUNCTION empatia._write_structure(integer) IS 'brings cube_unit and cube_member up to _unit and _member';
 
--- {who}: restriction on f.user_id
 CREATE FUNCTION empatia._write_assigned(client_id integer, since bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
