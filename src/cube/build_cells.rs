@@ -20,9 +20,11 @@ use super::chunks::{Chunks, QUEUED};
 use super::facts::{read_facts, Stopped};
 use super::left_out::LeftOut;
 use super::structure::{read_members, Kinds, Source, Units};
-use super::write_cells::write_chunk;
+use super::write_cells::{partition, write_chunk, Way};
 use crate::error::{Error, Result};
+use crate::pg::append::{build_indexes, lock_empty};
 use crate::pg::threads::{run_feeding, start_context, Limits};
+use crate::pg::write::Relation;
 
 /// Writing is one thread's work, and takes longer than computing on this many.
 const MOST_THREADS: usize = 4;
@@ -139,8 +141,10 @@ struct Pass<'a> {
     kinds: Kinds,
     left_out: LeftOut,
     written: [[u64; 7]; 5],
+    ways: [[Way; 7]; 5],
     parts: usize,
     reading: Duration,
+    indexing: Duration,
     waiting: Duration,
     writing: Duration,
 }
@@ -157,8 +161,10 @@ impl<'a> Pass<'a> {
             source,
             left_out: LeftOut::default(),
             written: Default::default(),
+            ways: [[Way::Copy; 7]; 5],
             parts: 0,
             reading: began.elapsed(),
+            indexing: Duration::ZERO,
             waiting: Duration::ZERO,
             writing: Duration::ZERO,
         })
@@ -167,6 +173,7 @@ impl<'a> Pass<'a> {
     /// Builds all users in as few parts as the budget allows; parts in ascending order of users, so that the primary
     /// key's index of the cube grows at its end.
     fn run(&mut self, results: &str) -> Result<()> {
+        self.choose_ways(results)?;
         let mut pending = vec![i64::MIN..=i64::MAX];
         while let Some(users) = pending.pop() {
             match self.read(&users) {
@@ -179,6 +186,44 @@ impl<'a> Pass<'a> {
                 }
             }
         }
+        self.index(results)
+    }
+
+    fn parts_of(&self) -> Vec<Combination> {
+        let combinations = self.plan.params().combinations;
+        let levels = combinations.levels();
+        levels
+            .flat_map(|level| combinations.grains(level).map(move |grain| (level, grain)))
+            .collect()
+    }
+
+    fn choose_ways(&mut self, results: &str) -> Result<()> {
+        for (level, grain) in self.parts_of() {
+            let table = partition(level, grain);
+            let part = Relation::Named {
+                schema: results,
+                table: &table,
+            };
+            if lock_empty(part)? {
+                self.ways[level.index()][grain.index()] = Way::Append;
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&mut self, results: &str) -> Result<()> {
+        let began = Instant::now();
+        for (level, grain) in self.parts_of() {
+            if self.ways[level.index()][grain.index()] == Way::Append && self.written[level.index()][grain.index()] > 0
+            {
+                let table = partition(level, grain);
+                build_indexes(Relation::Named {
+                    schema: results,
+                    table: &table,
+                })?;
+            }
+        }
+        self.indexing = began.elapsed();
         Ok(())
     }
 
@@ -216,7 +261,7 @@ impl<'a> Pass<'a> {
             .levels()
             .map(|level| combinations.grains(level).count())
             .sum();
-        let (written, client_id) = (&mut self.written, self.source.client_id);
+        let (written, ways, client_id) = (&mut self.written, &self.ways, self.source.client_id);
         let mut writing = Duration::ZERO;
         let summary = run_feeding(
             context,
@@ -229,7 +274,8 @@ impl<'a> Pass<'a> {
             },
             |chunk| {
                 let began = Instant::now();
-                written[chunk.level.index()][chunk.grain.index()] += write_chunk(results, client_id, &chunk)?;
+                let (level, grain) = (chunk.level.index(), chunk.grain.index());
+                written[level][grain] += write_chunk(ways[level][grain], results, client_id, &chunk)?;
                 writing += began.elapsed();
                 Ok(())
             },
@@ -251,11 +297,12 @@ impl<'a> Pass<'a> {
     fn log(&self) {
         let rows: u64 = self.written.iter().flatten().sum();
         debug1!(
-            "cube of client {}: {rows} cells; {} part(s), read {:.3} s, wrote {:.3} s, waited for cells {:.3} s",
+            "cube of client {}: {rows} cells; {} part(s), read {:.3} s, wrote {:.3} s, indexed {:.3} s, waited for cells {:.3} s",
             self.source.client_id,
             self.parts,
             self.reading.as_secs_f64(),
             self.writing.as_secs_f64(),
+            self.indexing.as_secs_f64(),
             self.waiting.as_secs_f64()
         );
     }

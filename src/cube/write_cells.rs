@@ -1,13 +1,16 @@
 //! Cells into the cube's partition of their level and grain.
 
+use std::slice::Iter;
+
 use empatia_engine::calendar::Grain;
 use empatia_engine::cube::{Cell, InteractionKind, Level};
 use pgrx::PgSqlErrorCode;
 
 use super::chunks::Chunk;
 use crate::error::{Error, Result};
+use crate::pg::append::append_rows;
 use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8, Text};
-use crate::pg::copy_row::CopyRow;
+use crate::pg::row_writer::RowWriter;
 use crate::pg::write::{copy_rows, Relation};
 
 const COLUMNS: [(&str, ColumnType); 17] = [
@@ -31,34 +34,49 @@ const COLUMNS: [(&str, ColumnType); 17] = [
 ];
 
 /// Name of the partition of a combination.
-fn partition(level: Level, grain: Grain) -> String {
+pub(super) fn partition(level: Level, grain: Grain) -> String {
     format!("cube_{level}_{grain}").to_lowercase()
+}
+
+/// How cells get into a part of the cube.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Row by row into the indexes, too.
+    Copy,
+    /// The part was empty: its indexes are built when all cells are there.
+    Append,
 }
 
 /// Appends a chunk to its partition in schema `results` (as stored, not quoted); returns the rows written.
 ///
 /// # Errors
 /// As [`copy_rows`]; 22003 for a count that an integer cannot hold.
-pub(super) fn write_chunk(results: &str, client_id: i32, chunk: &Chunk) -> Result<u64> {
+pub(super) fn write_chunk(way: Way, results: &str, client_id: i32, chunk: &Chunk) -> Result<u64> {
     let table = partition(chunk.level, chunk.grain);
     let relation = Relation::Named {
         schema: results,
         table: &table,
     };
     let mut cells = chunk.cells.iter();
-    copy_rows(relation, &COLUMNS, |row| {
-        let Some(cell) = cells.next() else {
-            return Ok(false);
-        };
-        row.i32(client_id);
-        row.text(chunk.level.as_str());
-        row.text(chunk.grain.as_str());
-        write_cell(row, cell)?;
-        Ok(true)
-    })
+    match way {
+        Way::Copy => copy_rows(relation, &COLUMNS, |row| write_next(row, client_id, chunk, &mut cells)),
+        Way::Append => append_rows(relation, &COLUMNS, |row| write_next(row, client_id, chunk, &mut cells)),
+    }
 }
 
-fn write_cell(row: &mut CopyRow<'_>, cell: &Cell) -> Result<()> {
+#[inline]
+fn write_next(row: &mut impl RowWriter, client_id: i32, chunk: &Chunk, cells: &mut Iter<'_, Cell>) -> Result<bool> {
+    let Some(cell) = cells.next() else {
+        return Ok(false);
+    };
+    row.i32(client_id);
+    row.text(chunk.level.as_str());
+    row.text(chunk.grain.as_str());
+    write_cell(row, cell)?;
+    Ok(true)
+}
+
+fn write_cell(row: &mut impl RowWriter, cell: &Cell) -> Result<()> {
     row.i64(cell.user);
     row.i64(cell.unit);
     row.date(cell.period_start);

@@ -5,6 +5,7 @@
 use pgrx::PgSqlErrorCode;
 
 use super::column::ColumnType;
+use super::row_writer::RowWriter;
 use crate::error::{Error, Result};
 
 /// Signature, flags (none) and length of the header extension (none).
@@ -154,5 +155,32 @@ impl<'a> CopyRow<'a> {
         };
         self.fault
             .get_or_insert_with(|| Error::new(code, format!("cannot write a value of {bytes} bytes")));
+    }
+}
+
+impl RowWriter for CopyRow<'_> {
+    #[inline]
+    fn i32(&mut self, value: i32) {
+        CopyRow::i32(self, value);
+    }
+
+    #[inline]
+    fn i64(&mut self, value: i64) {
+        CopyRow::i64(self, value);
+    }
+
+    #[inline]
+    fn f64(&mut self, value: f64) {
+        CopyRow::f64(self, value);
+    }
+
+    #[inline]
+    fn date(&mut self, value: i32) {
+        CopyRow::date(self, value);
+    }
+
+    #[inline]
+    fn text(&mut self, value: &str) {
+        CopyRow::text(self, value);
     }
 }

@@ -4,11 +4,15 @@
 //! longjmp at every call), so cleaning up is done in `Drop`, never by catching and going on; a callback given to
 //! PostgreSQL is `#[pg_guard]`, so no unwinding crosses a C frame; no Rust thread but the backend's own calls in.
 
+pub mod append;
 pub mod column;
 pub mod copy_row;
+mod heap_pages;
 mod memory;
 pub mod read;
 pub mod row;
+mod row_template;
+pub mod row_writer;
 pub mod settings;
 mod snapshot;
 pub mod threads;

@@ -79,11 +79,11 @@ pub fn copy_rows(
     })
 }
 
-fn to_cstring(name: &str) -> Result<CString> {
+pub(super) fn to_cstring(name: &str) -> Result<CString> {
     CString::new(name).map_err(|_| Error::new(PgSqlErrorCode::ERRCODE_INVALID_NAME, "name contains a NUL byte"))
 }
 
-fn open(relation: Relation<'_>) -> Result<pg_sys::Relation> {
+pub(super) fn open(relation: Relation<'_>) -> Result<pg_sys::Relation> {
     let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
     match relation {
         // SAFETY: raises when there is no such table.
@@ -132,19 +132,8 @@ fn copy_into(table: pg_sys::Relation, names: &[CString], source: &mut Source<'_>
     // SAFETY: `table` is open and locked; the lists and nodes live in the current memory context, which outlives the
     // copy. The steps are those of DoCopy in PostgreSQL's commands/copy.c.
     unsafe {
-        let name_list = names.iter().fold(std::ptr::null_mut(), |list, name| {
-            pg_sys::lappend(list, string_node(name))
-        });
-        let numbers = int_list(pg_sys::CopyGetAttnums((*table).rd_att, table, name_list));
-        let pstate = pg_sys::make_parsestate(std::ptr::null_mut());
-        check_insert(pstate, table, &numbers);
-        check_row_security(table)?;
-        check_types(table, &numbers, source.columns)?;
-        if pg_sys::XactReadOnly && !(*table).rd_islocaltemp {
-            pg_sys::PreventCommandIfReadOnly(c"COPY FROM".as_ptr());
-        }
-        pg_sys::PreventCommandIfParallelMode(c"COPY FROM".as_ptr());
-
+        let (pstate, _) = prepare(table, names, source.columns)?;
+        let name_list = name_list(names);
         let format = pg_sys::makeDefElem(c"format".as_ptr().cast_mut(), string_node(c"binary").cast(), -1);
         let current = Pushed::new(source);
         let state = pg_sys::BeginCopyFrom(
@@ -164,6 +153,38 @@ fn copy_into(table: pg_sys::Relation, names: &[CString], source: &mut Source<'_>
         pg_sys::CommandCounterIncrement();
         Ok(stored)
     }
+}
+
+/// Checks what COPY FROM does not check by itself when it is called from within; returns the parse state, with the table in its
+/// range table, and the columns' attribute numbers.
+///
+/// # Safety
+/// `table` is open with a RowExclusiveLock; nodes live in the current memory context.
+pub(super) unsafe fn prepare(
+    table: pg_sys::Relation,
+    names: &[CString],
+    columns: &[ColumnType],
+) -> Result<(*mut pg_sys::ParseState, Vec<i32>)> {
+    // SAFETY: by contract.
+    unsafe {
+        let numbers = int_list(pg_sys::CopyGetAttnums((*table).rd_att, table, name_list(names)));
+        let pstate = pg_sys::make_parsestate(std::ptr::null_mut());
+        check_insert(pstate, table, &numbers);
+        check_row_security(table)?;
+        check_types(table, &numbers, columns)?;
+        if pg_sys::XactReadOnly && !(*table).rd_islocaltemp {
+            pg_sys::PreventCommandIfReadOnly(c"COPY FROM".as_ptr());
+        }
+        pg_sys::PreventCommandIfParallelMode(c"COPY FROM".as_ptr());
+        Ok((pstate, numbers))
+    }
+}
+
+fn name_list(names: &[CString]) -> *mut pg_sys::List {
+    names.iter().fold(std::ptr::null_mut(), |list, name| {
+        // SAFETY: the nodes borrow the names, as string_node says.
+        unsafe { pg_sys::lappend(list, string_node(name)) }
+    })
 }
 
 /// A String node that borrows `text`.
