@@ -296,9 +296,11 @@ impl<'a> Pass<'a> {
 
     fn log(&self) {
         let rows: u64 = self.written.iter().flatten().sum();
+        let appended = self.ways.iter().flatten().filter(|way| **way == Way::Append).count();
         debug1!(
-            "cube of client {}: {rows} cells; {} part(s), read {:.3} s, wrote {:.3} s, indexed {:.3} s, waited for cells {:.3} s",
+            "cube of client {}: {rows} cells, {appended} of {} combinations appended; {} part(s), read {:.3} s, wrote {:.3} s, indexed {:.3} s, waited for cells {:.3} s",
             self.source.client_id,
+            self.parts_of().len(),
             self.parts,
             self.reading.as_secs_f64(),
             self.writing.as_secs_f64(),

@@ -40,9 +40,7 @@ pub(super) unsafe fn takes(table: pg_sys::Relation) -> bool {
 pub(super) unsafe fn sync(table: pg_sys::Relation) {
     // SAFETY: by contract.
     unsafe {
-        if is_logged(table) {
-            pg_sys::smgrimmedsync(storage(table), pg_sys::ForkNumber::MAIN_FORKNUM);
-        }
+        pg_sys::smgrimmedsync(storage(table), pg_sys::ForkNumber::MAIN_FORKNUM);
     }
 }
 
@@ -221,7 +219,7 @@ impl HeapPages {
                 pg_sys::log_newpage(node, main, self.block, self.page.cast(), true);
             }
             pg_sys::PageSetChecksumInplace(self.page.cast(), self.block);
-            pg_sys::smgrextend(storage(self.table), main, self.block, self.page.cast(), false);
+            pg_sys::smgrextend(storage(self.table), main, self.block, self.page.cast(), true);
             pg_sys::pgstat_count_heap_insert(self.table, pg_sys::PgStat_Counter::from(self.rows));
         }
     }
