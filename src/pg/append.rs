@@ -129,10 +129,12 @@ pub fn build_indexes(relation: Relation<'_>) -> Result<()> {
             options: 0,
             tablespaceOid: pg_sys::InvalidOid,
         };
+        // without it a key that is there twice would go unnoticed
+        let flags = pg_sys::REINDEX_REL_CHECK_CONSTRAINTS as c_int;
         #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
-        pg_sys::reindex_relation(oid, 0, &mut params);
+        pg_sys::reindex_relation(oid, flags, &mut params);
         #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
-        pg_sys::reindex_relation(std::ptr::null(), oid, 0, &mut params);
+        pg_sys::reindex_relation(std::ptr::null(), oid, flags, &mut params);
         pg_sys::CommandCounterIncrement();
     }
     Ok(())
