@@ -18,7 +18,7 @@ sql "SELECT * FROM empatia.create_warehouse(); SELECT * FROM empatia.add_client(
      SELECT * FROM empatia.add_source('redu-digital', 'redu', 'openredu'); SELECT * FROM empatia.load();
      UPDATE empatia.pipeline SET active = true" > /dev/null
 
-build() { sql "SET client_min_messages = debug1; SELECT count(*) FROM empatia.build_cube($1)" 2>&1 | sed -nE 's/.* ([0-9]+) of ([0-9]+) combinations appended.*/\1 of \2/p'; }
+build() { sql "SET client_min_messages = debug1; SELECT count(*) FROM empatia.build_cube(${1:-})" 2>&1 | sed -nE 's/.* ([0-9]+) of ([0-9]+) combinations appended.*/\1 of \2/p'; }
 contents() { sql "SELECT count(*), sum(hashtextextended(c::text, 0)) FROM analytics.cube c"; }
 check_storage() {
   assert_sql "SELECT count(*) FROM pg_partition_tree('analytics.cube') t, LATERAL verify_heapam(t.relid) WHERE t.isleaf" 0 "$1: pages"
