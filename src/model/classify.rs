@@ -125,7 +125,7 @@ impl<'a> Pass<'a> {
         };
         drop(learning);
         if let Some(assigned) = &assigned {
-            self.numbers.extend(assigned.counts());
+            self.numbers.extend(assigned.members().map(|(number, _)| number));
         }
         self.part.read(self.client, users, assigned.as_mut(), true, |row| {
             let class = predictor.class(row.vector)?;

@@ -1,5 +1,6 @@
 //! Reads a part of the cube (one client, level and grain): the stored rows as vectors of features.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use empatia_engine::context::Context;
@@ -153,6 +154,7 @@ impl Part {
     /// 53200 when they do not fit the budget of `ctx`.
     pub fn read_assigned(&self, ctx: &Context, client: i32, users: &RangeInclusive<i64>) -> Result<Assigned> {
         let mut table = LookUp::new(ctx)?;
+        let mut members = Members::default();
         let select = format!(
             "SELECT a.user_id, a.unit_id, a.assigned_exercises FROM {} a WHERE a.client_id = $1 AND a.level = {}",
             self.table("cube_assigned"),
@@ -163,11 +165,13 @@ impl Part {
                 let (Some(user), Some(unit), Some(assigned)) = (row.i64(0), row.i64(1), row.i64(2)) else {
                     return Err(null());
                 };
+                members.count(assigned);
                 Ok(table.push(CellKey { user, unit, day: 0 }, assigned)?)
             })
         })?;
         Ok(Assigned {
             table,
+            members,
             last: (0, 0),
             found: None,
         })
@@ -178,6 +182,7 @@ impl Part {
 #[derive(Debug)]
 pub(super) struct Assigned {
     table: LookUp<i64>,
+    members: Members,
     /// Asked for last, and the answer: rows of a member and unit follow each other.
     last: (i64, i64),
     found: Option<i64>,
@@ -198,9 +203,34 @@ impl Assigned {
         }
     }
 
-    /// The numbers of those who have some, one per member and unit.
-    pub fn counts(&self) -> impl Iterator<Item = i64> + '_ {
-        self.table.iter().map(|(_, assigned)| *assigned)
+    /// Numbers of assignments, and how often a member of a unit has as many.
+    pub fn members(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        let Members { few, many } = &self.members;
+        let few = (0..).zip(few.iter().copied()).filter(|(_, members)| *members > 0);
+        few.chain(many.iter().map(|(number, members)| (*number, *members)))
+    }
+}
+
+/// Members by number of assignments.
+#[derive(Debug, Default)]
+struct Members {
+    /// By the number itself.
+    few: Vec<i64>,
+    many: BTreeMap<i64, i64>,
+}
+
+impl Members {
+    #[inline]
+    fn count(&mut self, assigned: i64) {
+        match usize::try_from(assigned) {
+            Ok(place) if place < 1024 => {
+                if place >= self.few.len() {
+                    self.few.resize(place + 1, 0);
+                }
+                self.few[place] += 1;
+            }
+            _ => *self.many.entry(assigned).or_default() += 1,
+        }
     }
 }
 

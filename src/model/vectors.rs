@@ -73,9 +73,9 @@ impl Vectors {
                 true => Some(part.read_assigned(&context, build.client, &EVERYBODY)?),
                 false => None,
             };
-            for number in assigned.iter().flat_map(|assigned| assigned.counts()) {
+            for (number, members) in assigned.iter().flat_map(|assigned| assigned.members()) {
                 let universe = counts.universe(number);
-                counts.dense(universe, build.periods);
+                counts.dense(universe, members * build.periods);
             }
             // rows of a member and unit follow each other, so the look-up is seldom needed
             let mut last = (0, counts.universe(0));

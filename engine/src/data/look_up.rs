@@ -1,7 +1,8 @@
 //! Values by key, for keys that are mostly asked for in the order in which they were added.
 //!
 //! Two tables that are written in the same order are read in the same order, but for what changed since. So the key
-//! after the one found last is tried first, and a hash index is made only once that fails.
+//! after the one found last is tried first. Then, where the keys are in ascending order, those not far from it; else a
+//! hash index, which is made only once it is needed.
 
 use crate::context::{Context, Reservation};
 use crate::cube::hash::fold;
@@ -14,7 +15,7 @@ const FREE: u32 = u32::MAX;
 const IDLE_KEYS: usize = 65_536;
 
 /// Student, unit and first day of the period of a cube row; day 0 where it is not about a period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CellKey {
     pub user: i64,
     pub unit: i64,
@@ -34,6 +35,8 @@ pub struct LookUp<V> {
     values: Vec<V>,
     /// Open addressing, at most half of the places taken; empty until it is needed.
     index: Vec<u32>,
+    /// Whether the keys ascend.
+    ordered: bool,
     /// Tried first.
     next: usize,
     reservation: Reservation,
@@ -49,6 +52,7 @@ impl<V> LookUp<V> {
             keys: Vec::new(),
             values: Vec::new(),
             index: Vec::new(),
+            ordered: true,
             next: 0,
             reservation: ctx.reserve(0)?,
         })
@@ -71,6 +75,7 @@ impl<V> LookUp<V> {
             grow(&mut self.keys, 1, &mut self.reservation)?;
         }
         grow(&mut self.values, 1, &mut self.reservation)?;
+        self.ordered &= self.keys.last().is_none_or(|last| *last <= key);
         self.keys.push(key);
         self.values.push(value);
         Ok(())
@@ -89,13 +94,38 @@ impl<V> LookUp<V> {
     /// The value of `key`. `idle` is called every few milliseconds should this take long.
     #[inline]
     pub fn find(&mut self, key: CellKey, idle: impl FnMut()) -> Option<&mut V> {
-        let found = match self.keys.get(self.next) {
-            None if self.keys.is_empty() => return None,
-            Some(next) if *next == key => self.next,
-            _ => self.search(key, idle)?,
-        };
-        self.next = found + 1;
-        self.values.get_mut(found)
+        if self.keys.get(self.next) != Some(&key) {
+            if self.keys.is_empty() {
+                return None;
+            }
+            self.next = if self.ordered {
+                self.seek(key)?
+            } else {
+                self.search(key, idle)?
+            };
+        }
+        self.next += 1;
+        self.values.get_mut(self.next - 1)
+    }
+
+    /// In ascending keys: by steps that double, away from where the last one was found.
+    fn seek(&mut self, key: CellKey) -> Option<usize> {
+        let (mut low, mut high) = (0, self.next.min(self.keys.len()));
+        if self.keys.get(self.next).is_some_and(|next| *next < key) {
+            (low, high) = (self.next + 1, self.keys.len());
+            let mut step = 1;
+            while let Some(ahead) = self.keys.get(low + step - 1) {
+                if *ahead >= key {
+                    high = low + step;
+                    break;
+                }
+                low += step;
+                step *= 2;
+            }
+        }
+        // for a key that is not there, the next one is likely to be just behind
+        self.next = low + self.keys[low..high].partition_point(|known| *known < key);
+        (self.keys.get(self.next) == Some(&key)).then_some(self.next)
     }
 
     #[cold]
@@ -143,9 +173,18 @@ fn index_places(keys: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn ascending(i: i64) -> CellKey {
+        CellKey {
+            user: i / 100 - 7,
+            unit: i % 100 / 10 - 3,
+            day: (i % 10) as i32,
+        }
+    }
+
+    /// In no order.
     fn key(i: i64) -> CellKey {
         CellKey {
-            user: i / 100,
+            user: i / 100 * 7919 % 1000,
             unit: i % 100 / 10 - 3,
             day: (i % 10) as i32,
         }
@@ -163,6 +202,23 @@ mod tests {
         let mut found = table(&ctx, 1000);
         for i in 0..1000 {
             assert_eq!(found.find(key(i), || panic!("made an index")).copied(), Some(i));
+        }
+    }
+
+    #[test]
+    fn ascending_keys_are_found_wherever_one_jumps_to() {
+        let ctx = Context::builder().build().unwrap();
+        // every third key is missing
+        let mut found = LookUp::new(&ctx).unwrap();
+        (0..3000)
+            .filter(|i| i % 3 > 0)
+            .for_each(|i| found.push(ascending(i), i).unwrap());
+        let mut there = |i: i64| found.find(ascending(i), || panic!("made an index")).copied();
+        for i in (0..3100)
+            .chain((0..3100).rev())
+            .chain((0..9000).map(|i| i * 7919 % 3100))
+        {
+            assert_eq!(there(i), (i % 3 > 0 && i < 3000).then_some(i));
         }
     }
 
