@@ -16,7 +16,7 @@ use super::classes::{Classes, Written};
 use super::part::{by_users, Part, EVERYBODY};
 use super::predictor::Predictor;
 use super::segments::decoded;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::Int8;
 use crate::pg::read::query;
 use crate::pg::threads::{start_context, Limits};
@@ -49,6 +49,15 @@ fn classify_cells(
     ErrorReport,
 > {
     let part = Part::new(results, level, grain, &features)?;
+    let expected = decoded(encoded)?.recipe().n_features();
+    if part.width() != expected {
+        return Err(Error::invalid_parameter(
+            "number of features",
+            format!("that of the model, {expected}"),
+            part.width(),
+        )
+        .into());
+    }
     let context = start_context(Limits {
         threads: 1,
         ..Limits::from_settings()

@@ -3,6 +3,7 @@
 //! They share one database and run in parallel: names are unique, nothing is committed. Errors are caught in PL/pgSQL
 //! blocks, because only a subtransaction may catch an error of PostgreSQL.
 
+mod classify;
 mod cube;
 mod measure;
 mod read;
