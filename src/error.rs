@@ -17,7 +17,14 @@ use pgrx::PgSqlErrorCode;
 ///
 /// Boxed, so that a `Result<(), Error>` returned once per row is one word.
 #[derive(Debug)]
-pub struct Error(Box<ErrorReport>);
+pub struct Error(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    report: ErrorReport,
+    /// A report does not tell; `None` for one that was made elsewhere.
+    code: Option<PgSqlErrorCode>,
+}
 
 /// Result of everything in the extension below the SQL functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,19 +33,24 @@ impl Error {
     /// An error with an explicit SQLSTATE; prefer the named constructors below.
     #[track_caller]
     pub fn new(code: PgSqlErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(ErrorReport::new(code, message, "empatia")))
+        Self(Box::new(Parts {
+            report: ErrorReport::new(code, message, "empatia"),
+            code: Some(code),
+        }))
     }
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self(Box::new((*self.0).set_hint(hint)))
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.report = self.0.report.set_hint(hint);
+        self
     }
 
     /// Facts that do not fit into the message.
     #[must_use]
-    pub fn detail(self, detail: impl Into<String>) -> Self {
-        Self(Box::new((*self.0).set_detail(detail)))
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.report = self.0.report.set_detail(detail);
+        self
     }
 
     /// 22023: a parameter outside its domain. Reads "`name` must be `expected`, not `found`".
@@ -81,27 +93,32 @@ impl Error {
         Self::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
     }
 
+    /// Whether it is for want of memory: with less to do at once it may work.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.0.code == Some(PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY)
+    }
+
     /// The report behind this error.
     pub fn report(&self) -> &ErrorReport {
-        &self.0
+        &self.0.report
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.message())
+        f.write_str(self.0.report.message())
     }
 }
 
 impl From<Error> for ErrorReport {
     fn from(error: Error) -> Self {
-        *error.0
+        error.0.report
     }
 }
 
 impl From<ErrorReport> for Error {
     fn from(report: ErrorReport) -> Self {
-        Self(Box::new(report))
+        Self(Box::new(Parts { report, code: None }))
     }
 }
 

@@ -44,6 +44,7 @@ DECLARE
     id CONSTANT integer := CASE WHEN client IS NOT NULL THEN empatia._client_id(client) END;
     features CONSTANT text[] := empatia._features(level, grain);
     clusters CONSTANT integer := coalesce(k, (SELECT p.k FROM empatia.pipeline p WHERE p.level = $1 AND p.grain = $2), 4);
+    results CONSTANT text := empatia._native_results(level, grain);
     weights double precision[];
     fitted record;
     new_version bigint;
@@ -59,7 +60,8 @@ BEGIN
     END IF;
     SELECT array_agg(coalesce(w.weight, 0) ORDER BY u.i) INTO weights
     FROM unnest(features) WITH ORDINALITY u (f, i) LEFT JOIN empatia.score_weight w ON w.measure = u.f;
-    SELECT * INTO fitted FROM empatia._fit_segments(empatia._vectors_sql(level, grain, features), id, features, weights, clusters, seed, n_init, max_iter, tolerance);
+    SELECT * INTO fitted FROM empatia._fit_segments(CASE WHEN results IS NULL THEN empatia._vectors_sql(level, grain, features) ELSE '' END, id, features, weights, clusters, seed, n_init, max_iter, tolerance,
+                                                     results, level, grain);
     IF fitted.n_clusters < clusters THEN
         RAISE NOTICE '% x %: % instead of % segments, for there are no more distinct rows', level, grain, fitted.n_clusters, clusters;
     END IF;
@@ -142,7 +144,7 @@ BEGIN
     PERFORM empatia._require_cube(level, grain, id);
     applies := empatia._require_model(level, grain, id);
     SELECT * INTO m FROM empatia.model r WHERE r.version = applies;
-    SELECT * INTO judged FROM empatia._judge_segments(empatia._vectors_sql(level, grain, m.features), id, m.encoded);
+    SELECT * INTO judged FROM empatia._judge_segments(empatia._vectors_sql(level, grain, m.features), id, m.encoded, empatia._native_results(level, grain), level, grain);
     RETURN QUERY
         SELECT m.version, m.client, m.level, m.grain, s.rank, empatia._label(m.level, m.grain, s.rank), s.size,
                s.size::double precision / nullif(m.rows, 0), s.score + 0.0 /* never -0 */, empatia._by_feature(m.features, s.centroid),
@@ -167,7 +169,7 @@ BEGIN
         PERFORM empatia._fail('null_value_not_allowed', 'k_min, k_max, seed and n_init must not be null', 'Leave them out to get their defaults.');
     END IF;
     RETURN QUERY SELECT level, grain, t.k, t.n_clusters, t.inertia, t.silhouette, t.silhouette_sample, t.davies_bouldin, t.calinski_harabasz, t.elbow, t.recommended
-        FROM empatia._try_k(empatia._vectors_sql(level, grain, features), id, features, k_min, k_max, seed, n_init) t;
+        FROM empatia._try_k(empatia._vectors_sql(level, grain, features), id, features, k_min, k_max, seed, n_init, empatia._native_results(level, grain), level, grain) t;
 END
 $$;
 COMMENT ON FUNCTION empatia.choose_k(text, text, integer, integer, text, bigint, integer) IS

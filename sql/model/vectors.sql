@@ -45,6 +45,28 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$ SELECT empatia.
 $f$;
 COMMENT ON FUNCTION empatia._vectors_sql(text, text, text[]) IS 'query of the distinct feature vectors of the dense cube and their counts (last column); $1 client_id or null for all';
 
+-- The rows of a part and its classes are read and written by this process where both are ordinary tables of this database and no row
+-- security filters what is written. Otherwise queries do it: they go to where the rows are.
+CREATE FUNCTION empatia._native_results(level text, grain text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    results CONSTANT text := (empatia._warehouse()).results_schema;
+    part CONSTANT text := lower(format('_%s_%s', level, grain));
+    tables CONSTANT regclass[] := ARRAY[to_regclass(format('%I.%I', results, 'cube' || part)), to_regclass(format('%I.%I', results, 'cube_class' || part))];
+    distributed boolean := false;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition d WHERE d.logicalrelid = ANY ($1))' INTO distributed USING tables;
+    END IF;
+    IF distributed OR empatia._setting_value('builder') = 'sql'
+       OR EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (tables) AND (c.relkind <> 'r' OR row_security_active(c.oid))) THEN
+        RETURN NULL;
+    END IF;
+    RETURN results;
+END
+$$;
+COMMENT ON FUNCTION empatia._native_results(text, text) IS 'schema of the results where a part is read and written by this process; null: by queries';
+
 CREATE FUNCTION empatia._require_cube(level text, grain text, client_id integer) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -20,9 +20,9 @@ use super::chunks::{Chunks, QUEUED};
 use super::facts::{read_facts, Stopped};
 use super::left_out::LeftOut;
 use super::structure::{read_members, Kinds, Source, Units};
-use super::write_cells::{partition, write_chunk, Way};
+use super::write_cells::{partition, write_chunk};
 use crate::error::{Error, Result};
-use crate::pg::append::{build_indexes, lock_empty};
+use crate::pg::append::{build_indexes, lock_empty, Way};
 use crate::pg::threads::{run_feeding, start_context, Limits};
 use crate::pg::write::Relation;
 

@@ -8,7 +8,7 @@ use pgrx::PgSqlErrorCode;
 
 use super::chunks::Chunk;
 use crate::error::{Error, Result};
-use crate::pg::append::append_rows;
+use crate::pg::append::{append_rows, Way};
 use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8, Text};
 use crate::pg::row_writer::RowWriter;
 use crate::pg::write::{copy_rows, Relation};
@@ -36,15 +36,6 @@ const COLUMNS: [(&str, ColumnType); 17] = [
 /// Name of the partition of a combination.
 pub(super) fn partition(level: Level, grain: Grain) -> String {
     format!("cube_{level}_{grain}").to_lowercase()
-}
-
-/// How cells get into a part of the cube.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Row by row into the indexes, too.
-    Copy,
-    /// The part was empty: its indexes are built when all cells are there.
-    Append,
 }
 
 /// Appends a chunk to its partition in schema `results` (as stored, not quoted); returns the rows written.

@@ -11,7 +11,9 @@ use linfa::ParamGuard;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::vectors::Vectors;
+use super::part::Part;
+use super::predictor::rank_class;
+use super::vectors::{fingerprint, Vectors};
 use crate::error::{Error, Result};
 use crate::pg::threads::run_interruptible;
 
@@ -37,7 +39,21 @@ const CHEAP_ROWS: usize = 20_000;
 /// (worst - best) / best inertia from which starts disagree: they found different optima, and there may be a better one.
 const SPREAD: f64 = 1e-9;
 
-/// Fits segments on the vectors of `query` and returns the model's bytes with what the registry records.
+/// The part of the cube whose vectors are counted here instead of by a query.
+fn part_of(
+    results: Option<&str>,
+    level: Option<&str>,
+    grain: Option<&str>,
+    features: &[String],
+) -> Result<Option<Part>> {
+    match (results, level, grain) {
+        (Some(results), Some(level), Some(grain)) => Part::new(results, level, grain, features).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Fits segments on the vectors of `query`, or on those of the cube's part in schema `results` where that is given, and
+/// returns the model's bytes with what the registry records.
 ///
 /// `score_weights`: one per feature. `n_init` null: 10 starts, or 100 where those disagree. `n_clusters` is less than `k` where there are fewer distinct vectors.
 #[pg_extern(name = "_fit_segments", volatile, parallel_unsafe)]
@@ -52,6 +68,9 @@ fn fit_segments(
     n_init: Option<i32>,
     max_iter: i32,
     tolerance: f64,
+    results: default!(Option<&str>, "NULL"),
+    level: default!(Option<&str>, "NULL"),
+    grain: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
@@ -73,18 +92,19 @@ fn fit_segments(
     let with_starts = |starts| params(k, seed, starts, max_iter, tolerance);
     let first = with_starts(n_init.unwrap_or(STARTS))?;
     let more = with_starts(MORE_STARTS)?;
-    let vectors = Vectors::read(query, client_id, features.len())?;
-    let (distinct, fingerprint) = (vectors.len(), vectors.fingerprint());
+    let part = part_of(results, level, grain, &features)?;
+    let vectors = Vectors::of(query, part.as_ref(), client_id, features.len())?;
     let specs: Vec<FeatureSpec> = features.into_iter().map(FeatureSpec::log1p).collect();
-    let (model, encoded) = run_interruptible(move |ctx| {
+    let (model, encoded, distinct, fingerprint) = run_interruptible(move |ctx| {
         let rows = vectors.into_rows(ctx)?;
+        let distinct = rows.n_rows();
         let fit = |params: KMeansParams| SegmentModel::fit(ctx, &specs, &score_weights, &params.check()?, &rows);
         let mut model = fit(first)?;
         if n_init.is_none() && distinct <= CHEAP_ROWS && model.kmeans().spread() > SPREAD {
             model = fit(more)?;
         }
         let encoded = model.to_bytes()?;
-        Ok((model, encoded))
+        Ok((model, encoded, distinct, fingerprint(&rows)))
     })?;
     let kmeans = model.kmeans();
     Ok(TableIterator::once((
@@ -151,6 +171,9 @@ fn judge_segments(
     query: &str,
     client_id: Option<i32>,
     encoded: &[u8],
+    results: default!(Option<&str>, "NULL"),
+    level: default!(Option<&str>, "NULL"),
+    grain: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
@@ -164,7 +187,9 @@ fn judge_segments(
     ErrorReport,
 > {
     let model = SegmentModel::from_bytes(encoded).map_err(Error::from)?;
-    let vectors = Vectors::read(query, client_id, model.recipe().n_features())?;
+    let features: Vec<String> = model.recipe().features().iter().map(|f| f.name.clone()).collect();
+    let part = part_of(results, level, grain, &features)?;
+    let vectors = Vectors::of(query, part.as_ref(), client_id, features.len())?;
     let (found, db, ch) = run_interruptible(move |ctx| {
         let rows = vectors.into_rows(ctx)?;
         let rows = model.recipe().transform(ctx, &rows)?.distinct(ctx)?;
@@ -190,6 +215,9 @@ fn try_k(
     k_max: i32,
     seed: i64,
     n_init: i32,
+    results: default!(Option<&str>, "NULL"),
+    level: default!(Option<&str>, "NULL"),
+    grain: default!(Option<&str>, "NULL"),
 ) -> Result<
     TableIterator<
         'static,
@@ -215,7 +243,8 @@ fn try_k(
         );
     }
     let n_init = size("n_init", n_init)?;
-    let vectors = Vectors::read(query, client_id, features.len())?;
+    let part = part_of(results, level, grain, &features)?;
+    let vectors = Vectors::of(query, part.as_ref(), client_id, features.len())?;
     let specs: Vec<FeatureSpec> = features.into_iter().map(FeatureSpec::log1p).collect();
     let choice = run_interruptible(move |ctx| {
         let rows = vectors.into_rows(ctx)?;
@@ -257,7 +286,7 @@ thread_local! {
 }
 
 /// The decoded model, decoded once per run of equal bytes.
-fn decoded(encoded: &[u8]) -> Result<Rc<SegmentModel>> {
+pub(super) fn decoded(encoded: &[u8]) -> Result<Rc<SegmentModel>> {
     LAST.with_borrow_mut(|last| match last {
         Some((bytes, model)) if bytes == encoded => Ok(Rc::clone(model)),
         _ => {
@@ -280,5 +309,5 @@ fn segment_rank(encoded: &[u8], features: Array<'_, f64>) -> Result<i16, ErrorRe
         }
     }
     .map_err(Error::from)?;
-    i16::try_from(rank).map_err(|_| Error::internal(format!("rank {rank} is too large")).into())
+    Ok(rank_class(rank)?)
 }

@@ -18,6 +18,15 @@ use super::snapshot::with_active_snapshot;
 use super::write::{open, prepare, to_cstring, Relation};
 use crate::error::{Error, Result};
 
+/// How rows get into a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By COPY, row by row into the indexes, too.
+    Copy,
+    /// Appended, indexes afterwards.
+    Append,
+}
+
 /// Whether rows may be appended to `relation` without its indexes: it is an ordinary table without a page, has nothing that
 /// looks at each row (triggers, checks, generated columns, row-level security, logical decoding), and nobody uses it, or is asked to wait:
 /// then it is locked against writers, its indexes against everybody.
@@ -269,6 +278,11 @@ impl AppendRow<'_> {
 }
 
 impl RowWriter for AppendRow<'_> {
+    #[inline]
+    fn i16(&mut self, value: i16) {
+        self.put(ColumnType::Int2, pg_sys::Datum::from(value));
+    }
+
     #[inline]
     fn i32(&mut self, value: i32) {
         self.put(ColumnType::Int4, pg_sys::Datum::from(value));

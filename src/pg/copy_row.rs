@@ -160,6 +160,11 @@ impl<'a> CopyRow<'a> {
 
 impl RowWriter for CopyRow<'_> {
     #[inline]
+    fn i16(&mut self, value: i16) {
+        CopyRow::i16(self, value);
+    }
+
+    #[inline]
     fn i32(&mut self, value: i32) {
         CopyRow::i32(self, value);
     }

@@ -23,8 +23,8 @@ use crate::error::{Error, Result};
 /// after a command counter increment): for VOLATILE functions and procedures. STABLE ones use [`query_stable`].
 ///
 /// `columns` are the result's columns, all of them, in order. Text values are borrowed for the length of the call.
-/// `on_row` may run queries of its own; what it allocates with palloc is freed after the row. It must not write when
-/// the query may be run by parallel workers.
+/// `on_row` may run queries of its own; what it allocates with palloc is freed after the row. It must not write:
+/// parallel workers may be running the query ([`query_writing`]).
 ///
 /// # Errors
 /// * what `on_row` returned; the query stops there and is closed properly
@@ -37,7 +37,20 @@ pub fn query(
     columns: &[ColumnType],
     mut on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<u64> {
-    with_active_snapshot(|| run(sql, args, columns, false, &mut on_row))
+    with_active_snapshot(|| run(sql, args, columns, Mode::Volatile, &mut on_row))
+}
+
+/// [`query`] that no parallel worker runs, so `on_row` may write; it does not see what it wrote.
+///
+/// # Errors
+/// As [`query`].
+pub fn query_writing(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    columns: &[ColumnType],
+    mut on_row: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<u64> {
+    with_active_snapshot(|| run(sql, args, columns, Mode::Writing, &mut on_row))
 }
 
 /// [`query`] under the caller's snapshot: sees what the statement that called this function sees, and nothing that it
@@ -51,7 +64,17 @@ pub fn query_stable(
     columns: &[ColumnType],
     mut on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<u64> {
-    with_active_snapshot(|| run(sql, args, columns, true, &mut on_row))
+    with_active_snapshot(|| run(sql, args, columns, Mode::Stable, &mut on_row))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// A new snapshot.
+    Volatile,
+    /// The same, in this process alone.
+    Writing,
+    /// The caller's snapshot.
+    Stable,
 }
 
 type OnRow<'a> = &'a mut dyn FnMut(&Row<'_>) -> Result<()>;
@@ -68,13 +91,7 @@ struct Receiver<'a> {
     failure: Option<Error>,
 }
 
-fn run(
-    sql: &str,
-    args: &[DatumWithOid<'_>],
-    columns: &[ColumnType],
-    read_only: bool,
-    on_row: OnRow<'_>,
-) -> Result<u64> {
+fn run(sql: &str, args: &[DatumWithOid<'_>], columns: &[ColumnType], mode: Mode, on_row: OnRow<'_>) -> Result<u64> {
     let source = CString::new(sql).map_err(|_| Error::internal("query contains a NUL byte"))?;
     let mut types: Vec<pg_sys::Oid> = args.iter().map(DatumWithOid::oid).collect();
 
@@ -83,12 +100,12 @@ fn run(
     check_spi("SPI_connect", unsafe { pg_sys::SPI_connect() })?;
     // From here on an error of PostgreSQL unwinds past SPI_finish on purpose: the abort of the (sub)transaction
     // closes SPI, and closing it before would free the memory of an executor that is still open.
-    let result = prepare(&source, &mut types).and_then(|plan| {
+    let result = prepare(&source, &mut types, mode != Mode::Writing).and_then(|plan| {
         let mut receiver = Receiver::new(columns, on_row);
         let options = pg_sys::SPIExecuteOptions {
             // SAFETY: SPI is connected, so the list is allocated in its context and freed by SPI_finish.
             params: unsafe { parameters(args) },
-            read_only,
+            read_only: mode == Mode::Stable,
             must_return_tuples: true,
             dest: (&raw mut receiver).cast(),
             ..Default::default()
@@ -107,16 +124,11 @@ fn run(
 }
 
 /// Plans `source`, refusing everything but one plain SELECT.
-fn prepare(source: &CStr, types: &mut [pg_sys::Oid]) -> Result<pg_sys::SPIPlanPtr> {
+fn prepare(source: &CStr, types: &mut [pg_sys::Oid], parallel: bool) -> Result<pg_sys::SPIPlanPtr> {
+    let options = if parallel { pg_sys::CURSOR_OPT_PARALLEL_OK } else { 0 };
     // SAFETY: SPI is connected; `types` holds as many entries as announced and SPI copies it.
-    let plan = unsafe {
-        pg_sys::SPI_prepare_cursor(
-            source.as_ptr(),
-            types.len() as i32,
-            types.as_mut_ptr(),
-            pg_sys::CURSOR_OPT_PARALLEL_OK as i32,
-        )
-    };
+    let plan =
+        unsafe { pg_sys::SPI_prepare_cursor(source.as_ptr(), types.len() as i32, types.as_mut_ptr(), options as i32) };
     if plan.is_null() {
         // SAFETY: set by the call above.
         check_spi("SPI_prepare_cursor", unsafe { pg_sys::SPI_result })?;

@@ -2,6 +2,8 @@
 
 /// One call per column, in the declared order, no nulls.
 pub trait RowWriter {
+    /// A `smallint`.
+    fn i16(&mut self, value: i16);
     /// An `integer`.
     fn i32(&mut self, value: i32);
     /// A `bigint`.

@@ -8,8 +8,9 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::error::{Error, Result};
-    use crate::pg::column::ColumnType::{self, Bool, Bytea, Date, Float8, Int2, Int4, Int8, Text, Timestamptz};
-    use crate::pg::read::{query, query_stable};
+    use crate::pg::column::ColumnType::{self, Bool, Bytea, Date, Float8, Int2, Int4, Int8, Text, Tid, Timestamptz};
+    use crate::pg::column::Tid as Place;
+    use crate::pg::read::{query, query_stable, query_writing};
     use crate::pg_tests::{bigint, text};
 
     #[pg_test]
@@ -52,6 +53,48 @@ mod tests {
             Ok(())
         })
         .unwrap();
+    }
+
+    #[pg_test]
+    fn read_places_are_those_that_the_server_shows() {
+        Spi::run("CREATE TABLE read_places AS SELECT i FROM generate_series(1, 1000) i").unwrap();
+        let mut rows = 0;
+        query("SELECT ctid, ctid::text FROM read_places", &[], &[Tid, Text], |row| {
+            rows += 1;
+            assert_eq!(row.tid(0).map(|tid| tid.to_string()).as_deref(), row.text(1)?);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(rows, 1000);
+        // a block beyond 65 535
+        query("SELECT '(70001,7)'::tid, NULL::tid", &[], &[Tid, Tid], |row| {
+            assert_eq!(
+                row.tid(0),
+                Some(Place {
+                    block: 70_001,
+                    position: 7
+                })
+            );
+            assert_eq!(row.tid(1), None);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    #[pg_test]
+    fn read_that_writes_does_not_see_what_it_wrote() {
+        Spi::run("CREATE TABLE read_writing AS SELECT i FROM generate_series(1, 100) i").unwrap();
+        // in parallel workers whatever it costs, if that were allowed
+        Spi::run("SET LOCAL force_parallel_mode = on").unwrap();
+        let rows = query_writing("SELECT i FROM read_writing", &[], &[Int4], |row| {
+            Spi::run(&format!(
+                "INSERT INTO read_writing VALUES ({})",
+                row.i32(0).unwrap_or(0) + 100
+            ))
+            .map_err(|e| Error::internal(e.to_string()))
+        });
+        assert_eq!(rows.unwrap(), 100);
+        assert_eq!(bigint("SELECT count(DISTINCT i) FROM read_writing").unwrap(), Some(200));
     }
 
     #[pg_test]

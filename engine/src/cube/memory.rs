@@ -10,7 +10,7 @@ use crate::error::Result;
 /// [`EngineError::Memory`](crate::error::EngineError::Memory) beyond the budget, [`CubeError::Allocation`] when the
 /// allocator refuses.
 #[inline]
-pub(super) fn grow<T>(vec: &mut Vec<T>, extra: usize, reservation: &mut Reservation) -> Result<()> {
+pub(crate) fn grow<T>(vec: &mut Vec<T>, extra: usize, reservation: &mut Reservation) -> Result<()> {
     if vec.capacity() - vec.len() >= extra {
         return Ok(());
     }
@@ -27,7 +27,7 @@ pub(super) fn grow<T>(vec: &mut Vec<T>, extra: usize, reservation: &mut Reservat
 /// # Errors
 /// As [`grow`].
 #[cold]
-pub(super) fn grow_to<T>(vec: &mut Vec<T>, capacity: usize, reservation: &mut Reservation) -> Result<()> {
+pub(crate) fn grow_to<T>(vec: &mut Vec<T>, capacity: usize, reservation: &mut Reservation) -> Result<()> {
     let bytes = capacity.saturating_sub(vec.capacity()).saturating_mul(size_of::<T>());
     reservation.grow(bytes)?;
     vec.try_reserve_exact(capacity.saturating_sub(vec.len()))

@@ -1,7 +1,7 @@
 //! k-means++ seeding, plain and greedy, weighted, of several starts at once.
 //!
-//! All starts go through a chunk while it is in cache. Random numbers are drawn on the calling thread, one generator
-//! per start, and potentials are reduced in chunk order: the thread count cannot change the outcome.
+//! All starts go through a chunk while it is in cache. Each start has its own generator of random numbers, and potentials
+//! are reduced in chunk order: the thread count cannot change the outcome.
 
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -52,11 +52,14 @@ pub(crate) fn plus_plus(
         .collect();
     pass(ctx, blocks, &mut starts)?;
     for round in 1..k {
-        for start in &mut starts {
-            ctx.check()?;
-            start.keep_best();
-            start.draw_candidates(blocks, trials);
-        }
+        ctx.run(|| {
+            starts.par_iter_mut().try_for_each(|start| {
+                ctx.check()?;
+                start.keep_best();
+                start.draw_candidates(blocks, trials);
+                Ok::<(), EngineError>(())
+            })
+        })?;
         if trials > 1 || round + 1 < k {
             pass(ctx, blocks, &mut starts)?;
         }
@@ -86,8 +89,13 @@ impl Seeding {
     fn draw_candidates(&mut self, blocks: &Blocks, trials: usize) {
         self.candidates.clear();
         let last = self.last(blocks);
+        // of the chunk drawn from last: few rows are in few chunks, and those are drawn from again and again
+        let mut known: (usize, Vec<f64>) = (usize::MAX, Vec::new());
         for _ in 0..trials {
             let drawn = draw(&mut self.rng, &self.masses, |chunk| {
+                if known.0 == chunk {
+                    return known.1.clone();
+                }
                 let mut row = vec![0.0; blocks.p()];
                 let first = chunk * CHUNK;
                 let weights = blocks.chunk(chunk).1;
@@ -96,7 +104,8 @@ impl Seeding {
                     let distance = kernel::squared_distance(&row, &last);
                     weight * self.closest[first + offset].min(distance)
                 };
-                weights.iter().enumerate().map(mass).collect()
+                known = (chunk, weights.iter().enumerate().map(mass).collect());
+                known.1.clone()
             });
             // No mass left although rows are: their squared distances underflowed. Any unchosen row will do.
             let unchosen = || (0..blocks.n()).find(|row| !self.chosen.contains(row));
