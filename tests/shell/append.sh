@@ -31,7 +31,7 @@ assert_sql "BEGIN; SELECT count(*) FROM empatia.build_cube('ENV', 'ALL'); SELECT
 assert_eq "$(build "'ENV', 'ALL'")" "0 of 1" "a part with pages is not appended to"
 assert_sql "SELECT count(*) > 0 FROM analytics.cube_env_all" t "but built"
 # --- a reader whose transaction goes on is not waited for: its part is written row by row
-{ printf '%s\n' "BEGIN; SELECT count(*) FROM analytics.cube_spa_week c WHERE c.client_id = 1 AND c.user_id = 1;"; sleep 60; } | "$PG_BIN/psql" -Xq > /dev/null 2>&1 &
+printf '%s\n' "BEGIN; SELECT count(*) FROM analytics.cube_spa_week c WHERE c.client_id = 1 AND c.user_id = 1; SELECT pg_sleep(120);" | "$PG_BIN/psql" -Xq > /dev/null 2>&1 &
 reader=$!
 wait_for 20 "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'analytics.cube_spa_week_pkey'::regclass" t "a reader holds the index"
 assert_eq "$(build)" "33 of 34" "all parts but the reader's and the one with pages are appended"
