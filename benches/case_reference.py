@@ -33,24 +33,40 @@ def check_dense(session, report):
             report.failed(CASE, f"{level} x {grain}: expected {expected} dense rows, build_cube says {found}, the segments add up to {sizes}")
 
 
+EMPTY = "TRUNCATE analytics.cube, analytics.cube_class, analytics.cube_class_zero, analytics.cube_label, analytics.cube_build, analytics.cube_period"
+STEPS = (("build", "SELECT * FROM empatia.build_cube(full_build => true)"), ("segment", "SELECT * FROM empatia.kmeans_segments()"),
+         ("classify", "SELECT * FROM empatia.classify()"))
+
+
 def all_models(report, repetitions):
     with connect(DATABASE) as session:
-        parts = {"build": [], "segment": [], "classify": []}
+        parts = {"first": {name: [] for name, _ in STEPS}, "again": {name: [] for name, _ in STEPS}}
 
-        def ours():
-            for name, command in (("build", "SELECT * FROM empatia.build_cube(full_build => true)"), ("segment", "SELECT * FROM empatia.kmeans_segments()"),
-                                  ("classify", "SELECT * FROM empatia.classify()")):
-                parts[name].append(harness.seconds_of(lambda command=command: session.execute(command).fetchall()))
+        def steps(turn):
+            for name, command in STEPS:
+                parts[turn][name].append(harness.seconds_of(lambda command=command: session.execute(command).fetchall()))
+            return sum(runs[-1] for runs in parts[turn].values())
 
-        ours()
-        before = harness.cpu_seconds(session)
-        seconds = in_turn({"ours": ours}, repetitions)["ours"]
-        cpu = (harness.cpu_seconds(session) - before) / repetitions
-        medians = {name: harness.statistics.median(runs[1:]) for name, runs in parts.items()}
+        def first():
+            session.execute(EMPTY)
+            return steps("first")
+
+        cpu = []
+
+        def again():
+            before = harness.cpu_seconds(session)
+            seconds = steps("again")
+            cpu.append(harness.cpu_seconds(session) - before)
+            return seconds
+
+        seconds = in_turn({"first": first, "again": again}, repetitions, warm=1)
         lec_week = session.execute("SELECT dense_rows FROM analytics.cube_build WHERE (level, grain) = ('LEC', 'WEEK')").fetchone()[0]
-        report.add(CASE, "build + segment + label + classify, all 10 reference models, warm", ours=seconds, bar="≤ 10 s",
-                   met=harness.statistics.median(seconds) <= 10,
-                   note=", ".join(f"{name} {median:.2f} s" for name, median in medians.items()) + f"; CPU of the backend {cpu:.2f} s; LEC x WEEK stands for {lec_week:,} dense rows".replace(",", " "))
+        for turn, work in (("first", "build + segment + label + classify, all 10 reference models, warm, cube and classes empty before"),
+                           ("again", "the same over the cube and classes that are there (full_build => true, models fitted again)")):
+            medians = {name: harness.statistics.median(runs[1:]) for name, runs in parts[turn].items()}
+            note = ", ".join(f"{name} {median:.2f} s" for name, median in medians.items())
+            report.add(CASE, work, ours=seconds[turn], bar="≤ 10 s", met=harness.statistics.median(seconds[turn]) <= 10,
+                       note=note + f"; LEC x WEEK stands for {lec_week:,} dense rows".replace(",", " "))
         check_dense(session, report)
 
 
@@ -66,14 +82,23 @@ def against_pandas(report, repetitions):
     levels = ("ENV", "CRS", "SPA")
     last = {}
     with connect(DATABASE) as session:
-        def ours():
+        def models():
             for level in levels:
                 session.execute("SELECT * FROM empatia.kmeans_segments(%s, 'MONTH')", (level,)).fetchall()
                 session.execute("SELECT * FROM empatia.classify(%s, 'MONTH')", (level,)).fetchall()
 
+        def ours():
+            # theirs writes every row; so does ours, where there is none
+            for level in levels:
+                session.execute(f"TRUNCATE analytics.cube_class_{level.lower()}_month")
+                session.execute("UPDATE analytics.cube_build SET model_version = NULL WHERE (level, grain) = (%s, 'MONTH')", (level,))
+            return harness.seconds_of(models)
+
         def build():
             for level in levels:
-                session.execute("SELECT * FROM empatia.build_cube(%s, 'MONTH', full_build => true)", (level,)).fetchall()
+                session.execute(f"TRUNCATE analytics.cube_{level.lower()}_month, analytics.cube_class_{level.lower()}_month")
+                session.execute("DELETE FROM analytics.cube_build WHERE (level, grain) = (%s, 'MONTH')", (level,))
+            return harness.seconds_of(lambda: [session.execute("SELECT * FROM empatia.build_cube(%s, 'MONTH')", (level,)).fetchall() for level in levels])
 
         def theirs():
             total = 0.0
@@ -82,12 +107,13 @@ def against_pandas(report, repetitions):
                 total += last[level]["seconds"]
             return total
 
-        seconds = in_turn({"build": build, "ours": ours, "theirs": theirs}, repetitions)
+        seconds = in_turn({"build": build, "ours": ours, "again": lambda: harness.seconds_of(models), "theirs": theirs}, repetitions)
     note = f"theirs: reads by {reader}, " + "; ".join(f"{level} {last[level]['rows']} rows, read {last[level]['read']:.1f} s, fit {last[level]['fit']:.1f} s, write {last[level]['write']:.1f} s"
                                                    for level in levels)
     peer_name = "pandas + scikit-learn"
     row = report.add(CASE, "segment + label + classify ENV, CRS, SPA x MONTH from the built cube", seconds["ours"], seconds["theirs"], peer_name, "≥ 50x", note=note)
     row["met"] = row["ratio"] >= 50
+    report.add(CASE, "the same over classes that are there: the models are fitted again and give the same classes", seconds["again"], seconds["theirs"], peer_name)
     whole = [one + two for one, two in zip(seconds["build"], seconds["ours"])]
     row = report.add(CASE, "the same, and the build of the three levels from the facts counted for ours only", whole, seconds["theirs"], peer_name, "≥ 50x")
     row["met"] = row["ratio"] >= 50
