@@ -27,6 +27,15 @@ pub enum ColumnType {
     Text,
     /// `bytea` as `&[u8]`.
     Bytea,
+    /// `tid`, the place of a row in its table, as [`Tid`]; to read only.
+    Tid,
+}
+
+/// Block and position in the block of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tid {
+    pub block: u32,
+    pub position: u16,
 }
 
 impl ColumnType {
@@ -42,6 +51,7 @@ impl ColumnType {
             Self::Timestamptz => "timestamp with time zone",
             Self::Text => "text",
             Self::Bytea => "bytea",
+            Self::Tid => "tid",
         }
     }
 
@@ -59,6 +69,7 @@ impl ColumnType {
             Self::Timestamptz => base == pg_sys::TIMESTAMPTZOID,
             Self::Text => [pg_sys::TEXTOID, pg_sys::VARCHAROID, pg_sys::BPCHAROID].contains(&base),
             Self::Bytea => base == pg_sys::BYTEAOID,
+            Self::Tid => base == pg_sys::TIDOID,
         }
     }
 }

@@ -6,10 +6,14 @@
 
 pub mod column;
 pub mod copy_row;
+pub mod delete;
+pub mod edit;
 mod memory;
 pub mod read;
 pub mod row;
 pub mod settings;
 mod snapshot;
 pub mod threads;
+pub mod value;
+
 pub mod write;

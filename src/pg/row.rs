@@ -4,7 +4,7 @@ use pgrx::pg_sys;
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, varlena_to_byte_slice};
 use pgrx::PgSqlErrorCode;
 
-use super::column::ColumnType;
+use super::column::{ColumnType, Tid};
 use crate::error::{Error, Result};
 
 // float8, int8 and timestamptz are passed by value only where a Datum has 64 bits.
@@ -150,6 +150,20 @@ impl<'a> Row<'a> {
     #[track_caller]
     pub fn bytes(&self, column: usize) -> Option<&[u8]> {
         self.varlena(column, ColumnType::Bytea)
+    }
+
+    /// A `tid`, such as the system column `ctid`.
+    #[inline]
+    #[track_caller]
+    pub fn tid(&self, column: usize) -> Option<Tid> {
+        let datum = self.datum(column, ColumnType::Tid)?;
+        let stored: *const pg_sys::ItemPointerData = datum.cast_mut_ptr();
+        // SAFETY: a non-null value of type tid points to an ItemPointerData, which lives as long as the row.
+        let pg_sys::ItemPointerData { ip_blkid, ip_posid } = unsafe { stored.read_unaligned() };
+        Some(Tid {
+            block: u32::from(ip_blkid.bi_hi) << 16 | u32::from(ip_blkid.bi_lo),
+            position: ip_posid,
+        })
     }
 
     #[inline]
