@@ -40,9 +40,19 @@ extension_sql_file!(
     requires = ["engagement"]
 );
 extension_sql_file!(
+    "../sql/cube/build_part.sql",
+    name = "build_part",
+    requires = ["sync_cube"]
+);
+extension_sql_file!(
+    "../sql/cube/cells_sql.sql",
+    name = "cells_sql",
+    requires = ["build_part"]
+);
+extension_sql_file!(
     "../sql/cube/build_cube.sql",
     name = "build_cube",
-    requires = ["sync_cube"]
+    requires = ["cells_sql"]
 );
 extension_sql_file!(
     "../sql/results/cubo_engajamento.sql",

@@ -160,7 +160,9 @@ BEGIN
             EXECUTE format('COMMENT ON TABLE %I.%I IS %L', results, branch, format('%s at level %s', parent, level));
             FOREACH grain IN ARRAY empatia._grains() LOOP
                 leaf := lower(branch || '_' || grain);
-                EXECUTE format('CREATE TABLE %1$I.%2$I PARTITION OF %1$I.%3$I FOR VALUES IN (%4$L)', results, leaf, branch, grain);
+                EXECUTE format('CREATE TABLE %1$I.%2$I PARTITION OF %1$I.%3$I FOR VALUES IN (%4$L) %5$s', results, leaf, branch, grain,
+                               -- room for new versions of a few rows of each page, which then need no new entry in the index
+                               CASE parent WHEN 'cube' THEN 'WITH (fillfactor = 90)' ELSE '' END);
                 EXECUTE format('ALTER TABLE %I.%I ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)', results, leaf);
                 EXECUTE format('COMMENT ON TABLE %I.%I IS %L', results, leaf, format('%s at %s x %s', parent, level, grain));
             END LOOP;

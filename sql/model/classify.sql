@@ -136,3 +136,67 @@ END
 $$;
 COMMENT ON FUNCTION empatia.classify(text, text, text) IS
     'writes the engagement category of every cube row of a level and grain, or of every active combination; readers see the old or the new categories';
+
+-- The cells whose keys a build left in _changed, of a part that the model classified that applies now. A reader that joins these
+-- few rows by key needs no scan of the part.
+CREATE FUNCTION empatia._classify_changed(client_id integer, level text, grain text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    cube CONSTANT text := lower(format('cube_%s_%s', level, grain));
+    applies CONSTANT bigint := empatia._require_model(level, grain, client_id);
+    m empatia.model;
+BEGIN
+    SELECT * INTO m FROM empatia.model r WHERE r.version = applies;
+    -- as in _classify_part()
+    m.encoded := m.encoded || ''::bytea;
+    EXECUTE empatia._render($q$
+        DELETE FROM {results}.{classes} k USING pg_temp._changed h
+        WHERE (h.level, h.grain) = ({level}, {grain}) AND (k.client_id, k.user_id, k.unit_id, k.period_start) = ($1, h.user_id, h.unit_id, h.period_start) $q$,
+        'classes', replace(cube, 'cube_', 'cube_class_'), 'level', quote_literal(level), 'grain', quote_literal(grain)) USING client_id;
+    EXECUTE empatia._render($q$
+        INSERT INTO {results}.{classes} (client_id, level, grain, user_id, unit_id, period_start, class)
+        SELECT x.client_id, x.level, x.grain, x.user_id, x.unit_id, x.period_start, empatia._segment_rank($2, {features})
+        FROM (SELECT DISTINCT h.user_id, h.unit_id, h.period_start FROM pg_temp._changed h WHERE (h.level, h.grain) = ({level}, {grain})) h
+        JOIN {results}.{cube} x ON (x.client_id, x.user_id, x.unit_id, x.period_start) = ($1, h.user_id, h.unit_id, h.period_start)
+        JOIN {results}.cube_build b ON b.client_id = x.client_id AND b.level = {level} AND b.grain = {grain}
+        LEFT JOIN {results}.cube_assigned a ON a.client_id = x.client_id AND a.level = {level} AND a.user_id = x.user_id AND a.unit_id = x.unit_id $q$,
+        'classes', replace(cube, 'cube_', 'cube_class_'), 'cube', cube, 'features', empatia._feature_expressions(m.features),
+        'level', quote_literal(level), 'grain', quote_literal(grain)) USING client_id, m.encoded;
+    -- members may have numbers of assignments that nobody had before
+    EXECUTE empatia._render($q$
+        INSERT INTO {results}.cube_class_zero (client_id, level, grain, assigned_exercises, class)
+        SELECT $1, $2, $3, z.n, empatia._segment_rank($5, (SELECT array_agg(CASE f WHEN 'assigned_exercises' THEN z.n ELSE 0 END::double precision ORDER BY i)
+                                                           FROM unnest($4) WITH ORDINALITY u (f, i)))
+        FROM (SELECT DISTINCT a.assigned_exercises AS n FROM {results}.cube_assigned a WHERE a.client_id = $1 AND a.level = $2
+              EXCEPT SELECT o.assigned_exercises FROM {results}.cube_class_zero o WHERE (o.client_id, o.level, o.grain) = ($1, $2, $3)) z $q$)
+        USING client_id, level, grain, m.features, m.encoded;
+    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3)') USING client_id, level, grain;
+    EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
+            SELECT $1, $2, $3, s.rank, empatia._label($2, $3, s.rank) FROM empatia._describe_segments($4) s') USING client_id, level, grain, m.encoded;
+    EXECUTE empatia._render('UPDATE {results}.cube_build b SET classified_at = clock_timestamp() WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') USING client_id, level, grain;
+END
+$$;
+COMMENT ON FUNCTION empatia._classify_changed(integer, text, text) IS 'classifies the cells of a client, level and grain that _changed names';
+
+-- A part that was classified and was built since. version: of the model that classified it; native: whether _changed is there.
+CREATE FUNCTION empatia._classify_again(client_id integer, part empatia.build_part, version bigint, native boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    applies CONSTANT bigint := empatia._model_for(part.level, part.grain, client_id);
+BEGIN
+    IF native AND applies = version AND part.written_rows + part.deleted_rows <= part.keep_changed THEN
+        PERFORM empatia._classify_changed(client_id, part.level, part.grain);
+        RETURN;
+    END IF;
+    IF native THEN
+        EXECUTE format('DELETE FROM %s k WHERE k.client_id = $1', empatia._render('{results}.') || quote_ident(lower(format('cube_class_%s_%s', part.level, part.grain))))
+            USING client_id;
+        EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = NULL, classified_at = NULL WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
+            USING client_id, part.level, part.grain;
+    END IF;
+    IF applies IS NOT NULL THEN
+        PERFORM empatia._classify_part(client_id, part.level, part.grain);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION empatia._classify_again(integer, empatia.build_part, bigint, boolean) IS 'classifies a part whose cells changed since it was classified: the changed cells, or all where they are many or the model is another';

@@ -1,39 +1,34 @@
-//! `empatia._build_cells()`: every cell of a client, for any number of combinations, from one reading of the facts.
-//!
-//! The backend's thread reads the facts into the engine, then the engine computes on threads of its own while the
-//! backend's thread writes what is done already: writing takes longest, so computing costs next to no time.
-//! Facts that do not fit into `empatia.memory_limit` are taken in parts, by ranges of users: all cells of a student
-//! come from that student's facts, so a part is as good as the whole.
+//! `empatia._build_cells()`: any number of combinations of a client brought up to date, whole ones from one reading of all
+//! facts, the others from the facts of those students and periods that changed.
 
-use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
-use empatia_engine::calendar::{DateRange, FirstDayOfWeek};
-use empatia_engine::context::Context;
-use empatia_engine::cube::{Basis, Combinations, CubeBuilder, CubeParams, CubePlan, Members};
+use empatia_engine::calendar::{DateRange, FirstDayOfWeek, Grain};
+use empatia_engine::cube::{Basis, Combinations, CubeParams, CubePlan, Level};
 use empatia_engine::error::EngineError;
 use pgrx::datum::Date;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::chunks::{Chunks, QUEUED};
-use super::facts::{read_facts, Stopped};
+use super::changed::Changed;
+use super::diff::{Counts, Target};
+use super::full::Pass;
 use super::left_out::LeftOut;
-use super::structure::{read_members, Kinds, Source, Units};
-use super::write_cells::{partition, write_chunk};
+use super::refresh::{Refresh, Stale};
+use super::structure::{Source, Structure};
 use crate::error::{Error, Result};
-use crate::pg::append::{build_indexes, lock_empty, Way};
-use crate::pg::threads::{run_feeding, start_context, Limits};
-use crate::pg::write::Relation;
+use crate::pg::threads::{start_context, Limits};
 
 /// Writing is one thread's work, and takes longer than computing on this many.
 const MOST_THREADS: usize = 4;
-/// Part of the budget that facts leave for computing cells.
-const COMPUTING_SHARE: usize = 3;
 
-/// Writes the cells of client `client_id` for the combinations `levels[i]` x `grains[i]` into their partitions of the
-/// cube in schema `results`, where that client has none of them. One row per combination, in the order given; each
-/// row repeats how many facts of the client were left out.
+/// Brings the combinations `levels[i]` x `grains[i]` of client `client_id` up to date in their partitions of the cube in
+/// schema `results`: only rows that are new, gone or different are written. `since[i]` is the last change that the part
+/// contains, null for a part that is to be computed whole. The keys of up to `changed_limits[i]` changed rows go to
+/// `pg_temp._changed`, which has to exist where that is not 0; beyond it they are incomplete.
+///
+/// One row per combination, in the order given: rows inserted and deleted (a changed row is both), all its rows where it
+/// was computed whole, and how many facts of the client were left out, if any part was.
 #[pg_extern(name = "_build_cells", volatile, parallel_unsafe)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)] // the SQL function's
 fn build_cells(
@@ -42,6 +37,8 @@ fn build_cells(
     results: &str,
     levels: Vec<String>,
     grains: Vec<String>,
+    since: Vec<Option<i64>>,
+    changed_limits: Vec<i64>,
     date_from: Date,
     date_to: Date,
     first_day_of_week: i32,
@@ -52,58 +49,108 @@ fn build_cells(
         (
             name!(level, String),
             name!(grain, String),
-            name!(written_rows, i64),
-            name!(hang_on_no_space, i64),
-            name!(not_student, i64),
-            name!(outside_range, i64),
+            name!(inserted_rows, i64),
+            name!(deleted_rows, i64),
+            name!(all_rows, Option<i64>),
+            name!(hang_on_no_space, Option<i64>),
+            name!(not_student, Option<i64>),
+            name!(outside_range, Option<i64>),
         ),
     >,
     ErrorReport,
 > {
     let asked = combinations(&levels, &grains)?;
-    let params = CubeParams {
-        range: DateRange::new(date_from.to_pg_epoch_days(), date_to.to_pg_epoch_days()).map_err(Error::from)?,
-        first_day_of_week: u8::try_from(first_day_of_week)
-            .map_err(|_| Error::invalid_parameter("first_day_of_week", "between 0 and 6", first_day_of_week))
-            .and_then(|day| Ok(FirstDayOfWeek::new(day)?))?,
-        basis: match basis {
-            "universe" => Basis::Universe,
-            "due" => Basis::Due,
-            other => return Err(Error::unknown_name("assignment basis", other, &["universe", "due"]).into()),
-        },
-        combinations: asked.iter().copied().collect(),
-    };
+    for (name, found) in [
+        ("number of changes", since.len()),
+        ("number of limits", changed_limits.len()),
+    ] {
+        if found != asked.len() {
+            return Err(Error::invalid_parameter(name, format!("that of levels, {}", asked.len()), found).into());
+        }
+    }
     let limits = Limits::from_settings();
     let context = start_context(Limits {
         threads: limits.threads.min(MOST_THREADS),
         ..limits
     })?;
-    let mut pass = Pass::new(&context, Source::new(client_id, dw, results), params)?;
-    pass.run(results)?;
-    pass.log();
-    let LeftOut {
-        no_space,
-        not_student,
-        outside_range,
-    } = pass.left_out;
-    let written = pass.written;
+    let structure = Structure::read(&context, Source::new(client_id, dw, results))?;
+    let plan_of = |combinations: &[Combination]| -> Result<CubePlan> {
+        Ok(params(combinations, date_from, date_to, first_day_of_week, basis)?.check(&context)?)
+    };
+    let limit_of = |of: Combination| {
+        let position = asked.iter().position(|combination| *combination == of);
+        let limit = position.and_then(|position| u64::try_from(changed_limits[position]).ok());
+        Changed::new(limit.unwrap_or(0))
+    };
+    let mut groups: BTreeMap<Option<i64>, Vec<Combination>> = BTreeMap::new();
+    for (combination, since) in asked.iter().zip(since) {
+        groups.entry(since).or_default().push(*combination);
+    }
+    let mut done: Vec<(Combination, Counts)> = Vec::new();
+    let mut left_out = None;
+    for (since, of_group) in groups {
+        let plan = plan_of(&of_group)?;
+        let Some(since) = since else {
+            let targets = of_group
+                .iter()
+                .map(|(level, grain)| Target::new(&structure.source, *level, *grain, limit_of((*level, *grain))));
+            let targets = targets.collect::<Result<Vec<_>>>()?;
+            let mut pass = Pass::new(&context, &structure, plan, targets).map_err(Error::from)?;
+            pass.run()?;
+            left_out = Some(pass.left_out);
+            done.extend(
+                pass.targets
+                    .iter()
+                    .map(|target| ((target.level, target.grain), target.counts)),
+            );
+            continue;
+        };
+        let parts = of_group.iter().map(|(level, grain)| Stale {
+            level: *level,
+            grain: *grain,
+            counts: Counts::default(),
+            changed: limit_of((*level, *grain)),
+        });
+        let mut refresh = Refresh::new(&context, &structure, plan, parts.collect(), since)?;
+        refresh.run()?;
+        done.extend(refresh.parts.iter().map(|part| ((part.level, part.grain), part.counts)));
+    }
     let rows: Vec<_> = asked
-        .into_iter()
-        .map(|(level, grain)| {
+        .iter()
+        .filter_map(|asked| done.iter().find(|(combination, _)| combination == asked))
+        .map(|((level, grain), counts)| {
+            let of_all = |of: fn(&LeftOut) -> u64| left_out.as_ref().map(|left_out| of(left_out) as i64);
             (
                 level.to_string(),
                 grain.to_string(),
-                written[level.index()][grain.index()] as i64,
-                no_space as i64,
-                not_student as i64,
-                outside_range as i64,
+                counts.inserted as i64,
+                counts.deleted as i64,
+                counts.cells.map(|cells| cells as i64),
+                of_all(|left_out| left_out.no_space),
+                of_all(|left_out| left_out.not_student),
+                of_all(|left_out| left_out.outside_range),
             )
         })
         .collect();
     Ok(TableIterator::new(rows))
 }
 
-type Combination = (empatia_engine::cube::Level, empatia_engine::calendar::Grain);
+fn params(asked: &[Combination], from: Date, to: Date, first_day_of_week: i32, basis: &str) -> Result<CubeParams> {
+    Ok(CubeParams {
+        range: DateRange::new(from.to_pg_epoch_days(), to.to_pg_epoch_days())?,
+        first_day_of_week: u8::try_from(first_day_of_week)
+            .map_err(|_| Error::invalid_parameter("first_day_of_week", "between 0 and 6", first_day_of_week))
+            .and_then(|day| Ok(FirstDayOfWeek::new(day)?))?,
+        basis: match basis {
+            "universe" => Basis::Universe,
+            "due" => Basis::Due,
+            other => return Err(Error::unknown_name("assignment basis", other, &["universe", "due"])),
+        },
+        combinations: asked.iter().copied().collect(),
+    })
+}
+
+type Combination = (Level, Grain);
 
 fn combinations(levels: &[String], grains: &[String]) -> Result<Vec<Combination>> {
     if levels.len() != grains.len() {
@@ -129,183 +176,4 @@ fn combinations(levels: &[String], grains: &[String]) -> Result<Vec<Combination>
         seen = seen.with(*level, *grain);
     }
     Ok(asked)
-}
-
-/// One call: what it works with and what it did so far.
-struct Pass<'a> {
-    context: &'a Context,
-    source: Source,
-    plan: CubePlan,
-    members: Members,
-    units: Units,
-    kinds: Kinds,
-    left_out: LeftOut,
-    written: [[u64; 7]; 5],
-    ways: [[Way; 7]; 5],
-    parts: usize,
-    reading: Duration,
-    indexing: Duration,
-    waiting: Duration,
-    writing: Duration,
-}
-
-impl<'a> Pass<'a> {
-    fn new(context: &'a Context, source: Source, params: CubeParams) -> Result<Self> {
-        let began = Instant::now();
-        Ok(Self {
-            context,
-            plan: params.check(context)?,
-            members: read_members(context, &source)?,
-            units: Units::read(context, &source)?,
-            kinds: Kinds::read(&source)?,
-            source,
-            left_out: LeftOut::default(),
-            written: Default::default(),
-            ways: [[Way::Copy; 7]; 5],
-            parts: 0,
-            reading: began.elapsed(),
-            indexing: Duration::ZERO,
-            waiting: Duration::ZERO,
-            writing: Duration::ZERO,
-        })
-    }
-
-    /// Builds all users in as few parts as the budget allows; parts in ascending order of users, so that the primary
-    /// key's index of the cube grows at its end.
-    fn run(&mut self, results: &str) -> Result<()> {
-        self.choose_ways(results)?;
-        let mut pending = vec![i64::MIN..=i64::MAX];
-        while let Some(users) = pending.pop() {
-            match self.read(&users) {
-                Ok(builder) => self.write(builder, results)?,
-                Err(Stopped::Failed(error)) => return Err(error),
-                Err(Stopped::Full(error)) => {
-                    let (first, second) = self.halve(&users).ok_or(error)?;
-                    pending.push(second);
-                    pending.push(first);
-                }
-            }
-        }
-        self.index(results)
-    }
-
-    fn parts_of(&self) -> Vec<Combination> {
-        let combinations = self.plan.params().combinations;
-        let levels = combinations.levels();
-        levels
-            .flat_map(|level| combinations.grains(level).map(move |grain| (level, grain)))
-            .collect()
-    }
-
-    fn choose_ways(&mut self, results: &str) -> Result<()> {
-        for (level, grain) in self.parts_of() {
-            let table = partition(level, grain);
-            let part = Relation::Named {
-                schema: results,
-                table: &table,
-            };
-            if lock_empty(part)? {
-                self.ways[level.index()][grain.index()] = Way::Append;
-            }
-        }
-        Ok(())
-    }
-
-    fn index(&mut self, results: &str) -> Result<()> {
-        let began = Instant::now();
-        for (level, grain) in self.parts_of() {
-            if self.ways[level.index()][grain.index()] == Way::Append && self.written[level.index()][grain.index()] > 0
-            {
-                let table = partition(level, grain);
-                build_indexes(Relation::Named {
-                    schema: results,
-                    table: &table,
-                })?;
-            }
-        }
-        self.indexing = began.elapsed();
-        Ok(())
-    }
-
-    fn read(&mut self, users: &RangeInclusive<i64>) -> Result<CubeBuilder, Stopped> {
-        let began = Instant::now();
-        let read = self.try_read(users);
-        self.reading += began.elapsed();
-        let (builder, left_out) = read?;
-        self.left_out.add(left_out);
-        self.parts += 1;
-        Ok(builder)
-    }
-
-    fn try_read(&self, users: &RangeInclusive<i64>) -> Result<(CubeBuilder, LeftOut), Stopped> {
-        let full = |error: EngineError| match error {
-            EngineError::Memory { .. } => Stopped::Full(error),
-            other => Stopped::Failed(other.into()),
-        };
-        // kept free while the facts are read, given back for computing
-        let _computing = self
-            .context
-            .reserve(self.context.budget() / COMPUTING_SHARE)
-            .map_err(full)?;
-        let mut builder = CubeBuilder::ordered(self.context, self.plan.clone(), &self.members).map_err(full)?;
-        let range = self.plan.params().range;
-        let left_out = read_facts(&self.source, users, range, &self.kinds, &self.members, &mut builder)?;
-        Ok((builder, left_out))
-    }
-
-    fn write(&mut self, builder: CubeBuilder, results: &str) -> Result<()> {
-        let began = Instant::now();
-        let (context, units, members) = (self.context, &self.units, &self.members);
-        let combinations = self.plan.params().combinations;
-        let count = combinations
-            .levels()
-            .map(|level| combinations.grains(level).count())
-            .sum();
-        let (written, ways, client_id) = (&mut self.written, &self.ways, self.source.client_id);
-        let mut writing = Duration::ZERO;
-        let summary = run_feeding(
-            context,
-            QUEUED,
-            |send| {
-                let mut chunks = Chunks::new(context, count, units)?;
-                let summary = builder.finish(members, |batch| chunks.take(batch, &mut *send))?;
-                chunks.finish(send)?;
-                Ok::<_, EngineError>(summary)
-            },
-            |chunk| {
-                let began = Instant::now();
-                let (level, grain) = (chunk.level.index(), chunk.grain.index());
-                written[level][grain] += write_chunk(ways[level][grain], results, client_id, &chunk)?;
-                writing += began.elapsed();
-                Ok(())
-            },
-        )?;
-        self.left_out.no_space += summary.interactions.no_unit + summary.assignments.no_unit;
-        self.left_out.not_student += summary.interactions.not_member;
-        self.writing += writing;
-        self.waiting += began.elapsed().saturating_sub(writing);
-        Ok(())
-    }
-
-    /// Two ranges with half of the members each; none where there are fewer than two.
-    fn halve(&self, users: &RangeInclusive<i64>) -> Option<(RangeInclusive<i64>, RangeInclusive<i64>)> {
-        let members = self.members.users_in(users);
-        let middle = *members.get(members.len() / 2).filter(|_| members.len() > 1)?;
-        Some((*users.start()..=middle - 1, middle..=*users.end()))
-    }
-
-    fn log(&self) {
-        let rows: u64 = self.written.iter().flatten().sum();
-        let appended = self.ways.iter().flatten().filter(|way| **way == Way::Append).count();
-        debug1!(
-            "cube of client {}: {rows} cells, {appended} of {} combinations appended; {} part(s), read {:.3} s, wrote {:.3} s, indexed {:.3} s, waited for cells {:.3} s",
-            self.source.client_id,
-            self.parts_of().len(),
-            self.parts,
-            self.reading.as_secs_f64(),
-            self.writing.as_secs_f64(),
-            self.indexing.as_secs_f64(),
-            self.waiting.as_secs_f64()
-        );
-    }
 }

@@ -23,6 +23,16 @@ pub(super) struct Chunk {
     pub cells: Vec<Cell>,
 }
 
+/// The chunks being filled, the queued ones, and the one being written.
+fn in_memory(combinations: usize) -> usize {
+    combinations + QUEUED + 1
+}
+
+/// Cells per chunk that the budget allows.
+pub(super) fn capacity(context: &Context, combinations: usize) -> usize {
+    (context.budget() / SHARE / (in_memory(combinations) * size_of::<Cell>())).clamp(SMALLEST, LARGEST)
+}
+
 /// Takes the engine's batches apart and hands on whole chunks.
 #[derive(Debug)]
 pub(super) struct Chunks<'a> {
@@ -33,17 +43,16 @@ pub(super) struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
+    /// Chunks of `capacity` cells of so many combinations.
+    ///
     /// # Errors
-    /// [`EngineError::Memory`] when not even small chunks fit into the budget.
-    pub fn new(context: &Context, combinations: usize, units: &'a Units) -> Result<Self, EngineError> {
-        // the ones being filled, the queued ones, and the one being written
-        let chunks = combinations + QUEUED + 1;
-        let capacity = (context.budget() / SHARE / (chunks * size_of::<Cell>())).clamp(SMALLEST, LARGEST);
+    /// [`EngineError::Memory`] when they do not fit into the budget.
+    pub fn new(context: &Context, combinations: usize, capacity: usize, units: &'a Units) -> Result<Self, EngineError> {
         Ok(Self {
             units,
             open: Default::default(),
             capacity,
-            _reservation: context.reserve_for::<Cell>(chunks.saturating_mul(capacity))?,
+            _reservation: context.reserve_for::<Cell>(in_memory(combinations).saturating_mul(capacity))?,
         })
     }
 

@@ -2,12 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use empatia_engine::calendar::DateRange;
-use empatia_engine::cube::{Assignment, CubeBuilder, Interaction, Members, Path};
+use empatia_engine::cube::{Assignment, Basis, CubeBuilder, CubeParams, Interaction, Path};
 use empatia_engine::error::EngineError;
 
 use super::left_out::LeftOut;
-use super::structure::{Kinds, Source};
+use super::structure::{Source, Structure};
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{self, Bool, Date, Float8, Int2, Int8};
 use crate::pg::read::query;
@@ -27,29 +26,79 @@ impl From<Error> for Stopped {
     }
 }
 
-/// Reads the facts of some users into `builder`.
+impl From<EngineError> for Stopped {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Memory { .. } => Self::Full(error),
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+/// Days of some users, a row each; users ascending, the days of one user apart.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    pub users: Vec<i64>,
+    pub first_days: Vec<i32>,
+    pub last_days: Vec<i32>,
+}
+
+impl Runs {
+    pub fn push(&mut self, user: i64, first: i32, last: i32) {
+        self.users.push(user);
+        self.first_days.push(first);
+        self.last_days.push(last);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// Makes one of those that touch.
+    pub fn merged(&self) -> Self {
+        let mut all: Vec<_> = (0..self.users.len())
+            .map(|i| (self.users[i], self.first_days[i], self.last_days[i]))
+            .collect();
+        all.sort_unstable();
+        let mut merged = Self::default();
+        for (user, first, last) in all {
+            match (merged.users.last(), merged.last_days.last_mut()) {
+                (Some(same), Some(end)) if *same == user && first <= end.saturating_add(1) => *end = last.max(*end),
+                _ => merged.push(user, first, last),
+            }
+        }
+        merged
+    }
+}
+
+/// Whose facts are read.
+#[derive(Debug)]
+pub(super) enum Whose {
+    Users(RangeInclusive<i64>),
+    /// Interactions of these days; assignments of these users.
+    Runs(Runs),
+}
+
+/// Reads facts into `builder`; `on_grade` is told who has a grade, and the day that it counts on.
 ///
 /// Returns those left out, but for interactions inside the range by people who are not students of the space: those
 /// the engine counts.
 pub(super) fn read_facts(
-    source: &Source,
-    users: &RangeInclusive<i64>,
-    range: DateRange,
-    kinds: &Kinds,
-    members: &Members,
+    structure: &Structure,
+    whose: &Whose,
+    params: &CubeParams,
     builder: &mut CubeBuilder,
+    on_grade: impl FnMut(i64, Option<i32>),
 ) -> Result<LeftOut, Stopped> {
     let mut reader = Reader {
-        range,
-        kinds,
-        members,
+        params,
+        structure,
         builder,
+        on_grade,
         left_out: LeftOut::default(),
         full: None,
     };
-    let result = reader
-        .interactions(source, users)
-        .and_then(|()| reader.assignments(source, users));
+    let result = reader.interactions(whose).and_then(|()| reader.assignments(whose));
     match (reader.full, result) {
         (Some(full), _) => Err(Stopped::Full(full)),
         (None, Err(failed)) => Err(Stopped::Failed(failed)),
@@ -59,77 +108,101 @@ pub(super) fn read_facts(
 
 const PATH_COLUMNS: &str = "f.environment_id, f.course_id, f.space_id, f.subject_id, f.lecture_id";
 
-struct Reader<'a> {
-    range: DateRange,
-    kinds: &'a Kinds,
-    members: &'a Members,
+struct Reader<'a, F> {
+    params: &'a CubeParams,
+    structure: &'a Structure,
     builder: &'a mut CubeBuilder,
+    on_grade: F,
     left_out: LeftOut,
     full: Option<EngineError>,
 }
 
-impl Reader<'_> {
-    fn interactions(&mut self, source: &Source, users: &RangeInclusive<i64>) -> Result<()> {
+impl<F: FnMut(i64, Option<i32>)> Reader<'_, F> {
+    fn interactions(&mut self, whose: &Whose) -> Result<()> {
         const COLUMNS: [ColumnType; 9] = [Int8, Int2, Int8, Date, Int8, Int8, Int8, Int8, Int8];
-        let select = format!(
-            "SELECT f.user_id, f.interaction_type_id, f.amount, f.day, {PATH_COLUMNS} FROM {}.fact_interaction f",
-            source.dw
-        );
-        run(&select, source, users, &COLUMNS, |row| {
-            let (Some(user), Some(kind), Some(amount), Some(day)) = (row.i64(0), row.i16(1), row.i64(2), row.date(3))
-            else {
-                return Err(null_in("fact_interaction"));
-            };
-            let path = path_of(row, 4);
-            // a fact of no known kind adds to no measure, but is reported like the others
-            match self.kinds.get(kind).filter(|_| self.range.contains(day)) {
-                Some(kind) => {
-                    let fact = Interaction {
-                        user,
-                        path,
-                        day,
-                        kind,
-                        amount,
-                    };
-                    let pushed = self.builder.push_interaction(&fact);
-                    self.pushed(pushed)
+        let structure = self.structure;
+        let select = format!("SELECT f.user_id, f.interaction_type_id, f.amount, f.day, {PATH_COLUMNS}");
+        let day = Some("f.day");
+        run(
+            &select,
+            "fact_interaction",
+            &structure.source,
+            whose,
+            day,
+            &COLUMNS,
+            |row| {
+                let (Some(user), Some(kind), Some(amount), Some(day)) =
+                    (row.i64(0), row.i16(1), row.i64(2), row.date(3))
+                else {
+                    return Err(null_in("fact_interaction"));
+                };
+                let path = path_of(row, 4);
+                // a fact of no known kind adds to no measure, but is reported like the others
+                match structure.kinds.get(kind).filter(|_| self.params.range.contains(day)) {
+                    Some(kind) => {
+                        let fact = Interaction {
+                            user,
+                            path,
+                            day,
+                            kind,
+                            amount,
+                        };
+                        let pushed = self.builder.push_interaction(&fact);
+                        self.pushed(pushed)
+                    }
+                    None => {
+                        self.report(user, row.i64(6), Some(day));
+                        Ok(())
+                    }
                 }
-                None => {
-                    self.report(user, row.i64(6), Some(day));
-                    Ok(())
-                }
-            }
-        })
+            },
+        )
     }
 
-    fn assignments(&mut self, source: &Source, users: &RangeInclusive<i64>) -> Result<()> {
+    fn assignments(&mut self, whose: &Whose) -> Result<()> {
         const COLUMNS: [ColumnType; 11] = [Int8, Date, Date, Date, Bool, Float8, Int8, Int8, Int8, Int8, Int8];
+        let structure = self.structure;
         let select = format!(
             "SELECT f.user_id, f.assigned_day, f.due_day, f.submitted_day, coalesce(f.submitted_at > f.due_at, false), \
-             f.grade / nullif(f.max_grade, 0), {PATH_COLUMNS} FROM {}.fact_assignment f",
-            source.dw
+             f.grade / nullif(f.max_grade, 0), {PATH_COLUMNS}"
         );
-        run(&select, source, users, &COLUMNS, |row| {
-            let (Some(user), Some(late)) = (row.i64(0), row.bool(4)) else {
-                return Err(null_in("fact_assignment"));
-            };
-            let fact = Assignment {
-                user,
-                path: path_of(row, 6),
-                assigned: row.date(1),
-                due: row.date(2),
-                submitted: row.date(3),
-                late,
-                grade: row.f64(5),
-            };
-            let space = row.i64(8);
-            // without space the engine leaves it out, and counts it, too
-            if space.is_some() {
-                self.report(user, space, fact.submitted);
-            }
-            let pushed = self.builder.push_assignment(&fact);
-            self.pushed(pushed)
-        })
+        // a student has few, and no index knows all their days
+        run(
+            &select,
+            "fact_assignment",
+            &structure.source,
+            whose,
+            None,
+            &COLUMNS,
+            |row| {
+                let (Some(user), Some(late)) = (row.i64(0), row.bool(4)) else {
+                    return Err(null_in("fact_assignment"));
+                };
+                let fact = Assignment {
+                    user,
+                    path: path_of(row, 6),
+                    assigned: row.date(1),
+                    due: row.date(2),
+                    submitted: row.date(3),
+                    late,
+                    grade: row.f64(5),
+                };
+                let space = row.i64(8);
+                // without space the engine leaves it out, and counts it, too
+                if space.is_some() {
+                    self.report(user, space, fact.submitted);
+                }
+                if fact.grade.is_some() && fact.submitted.is_some() {
+                    let day = match self.params.basis {
+                        Basis::Universe => fact.submitted,
+                        Basis::Due => fact.due.or(fact.assigned),
+                    };
+                    (self.on_grade)(user, day);
+                }
+                let pushed = self.builder.push_assignment(&fact);
+                self.pushed(pushed)
+            },
+        )
     }
 
     /// Counts a fact that the engine does not, or not by the same reasons; `None` for a day that is in any range.
@@ -138,9 +211,9 @@ impl Reader<'_> {
             self.left_out.no_space += 1;
             return;
         };
-        if self.members.spaces_of(user).binary_search(&space).is_err() {
+        if self.structure.members.spaces_of(user).binary_search(&space).is_err() {
             self.left_out.not_student += 1;
-        } else if day.is_some_and(|day| !self.range.contains(day)) {
+        } else if day.is_some_and(|day| !self.params.range.contains(day)) {
             self.left_out.outside_range += 1;
         }
     }
@@ -160,20 +233,53 @@ impl Reader<'_> {
 
 fn run(
     select: &str,
+    table: &str,
     source: &Source,
-    users: &RangeInclusive<i64>,
+    whose: &Whose,
+    day: Option<&str>,
     columns: &[ColumnType],
     on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let client = source.client_id;
-    if *users == (i64::MIN..=i64::MAX) {
-        let sql = format!("{select} WHERE f.client_id = $1");
-        query(&sql, &[client.into()], columns, on_row)?;
-    } else {
-        let sql = format!("{select} WHERE f.client_id = $1 AND f.user_id BETWEEN $2 AND $3");
-        let args = [client.into(), (*users.start()).into(), (*users.end()).into()];
-        query(&sql, &args, columns, on_row)?;
-    }
+    let select = format!("{select} FROM {}.{table} f WHERE f.client_id = $1", source.dw);
+    match whose {
+        Whose::Users(users) if *users == (i64::MIN..=i64::MAX) => query(&select, &[client.into()], columns, on_row)?,
+        Whose::Users(users) => {
+            let sql = format!("{select} AND f.user_id BETWEEN $2 AND $3");
+            let args = [client.into(), (*users.start()).into(), (*users.end()).into()];
+            query(&sql, &args, columns, on_row)?
+        }
+        Whose::Runs(runs) => {
+            // OFFSET keeps the planner from joining in any other way than by looking up each run: how many facts there are
+            // to a run no statistics tell, and without statistics it would read the whole table
+            let look_up = |runs: &str, of_run: &str| {
+                format!("SELECT i.* FROM {runs}, LATERAL ({select} AND f.user_id = r.user_id {of_run} OFFSET 0) i")
+            };
+            match day {
+                Some(day) => {
+                    let sql = look_up(
+                        "unnest($2, $3, $4) r (user_id, first_day, last_day)",
+                        &format!(
+                            "AND {day} BETWEEN date '2000-01-01' + r.first_day AND date '2000-01-01' + r.last_day"
+                        ),
+                    );
+                    let args = [
+                        client.into(),
+                        runs.users.clone().into(),
+                        runs.first_days.clone().into(),
+                        runs.last_days.clone().into(),
+                    ];
+                    query(&sql, &args, columns, on_row)?
+                }
+                None => {
+                    let mut users = runs.users.clone();
+                    users.dedup();
+                    let sql = look_up("unnest($2) r (user_id)", "");
+                    query(&sql, &[client.into(), users.into()], columns, on_row)?
+                }
+            }
+        }
+    };
     Ok(())
 }
 

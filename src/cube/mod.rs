@@ -1,8 +1,16 @@
 //! `build_cube()`'s native way: facts of a client through the engine's one pass into the partitions of the cube.
 
+mod attempt;
 mod build_cells;
+mod changed;
+mod changes;
 mod chunks;
+mod diff;
 mod facts;
+mod full;
 mod left_out;
+mod refresh;
+mod stored;
 mod structure;
+mod touched;
 mod write_cells;

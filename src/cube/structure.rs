@@ -1,5 +1,7 @@
 //! What the facts are held against: students of spaces, units of the cube, kinds of interaction.
 
+use std::time::{Duration, Instant};
+
 use empatia_engine::context::{Context, Reservation};
 use empatia_engine::cube::{InteractionKind, Level, Members, MembersBuilder};
 use pgrx::spi::quote_identifier;
@@ -8,12 +10,14 @@ use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{Int2, Int8, Text};
 use crate::pg::read::query;
 
-/// The client and the schemas of its warehouse; the schemas are quoted.
+/// The client and the schemas of its warehouse; the schemas are quoted, but for `results_name`.
 #[derive(Debug)]
 pub(super) struct Source {
     pub client_id: i32,
     pub dw: String,
     pub results: String,
+    /// As stored.
+    pub results_name: String,
 }
 
 impl Source {
@@ -22,12 +26,35 @@ impl Source {
             client_id,
             dw: quote_identifier(dw),
             results: quote_identifier(results),
+            results_name: results.to_owned(),
         }
     }
 }
 
+/// All of it, and how long reading it took.
+pub(super) struct Structure {
+    pub source: Source,
+    pub members: Members,
+    pub units: Units,
+    pub kinds: Kinds,
+    pub reading: Duration,
+}
+
+impl Structure {
+    pub fn read(context: &Context, source: Source) -> Result<Self> {
+        let began = Instant::now();
+        Ok(Self {
+            members: read_members(context, &source)?,
+            units: Units::read(context, &source)?,
+            kinds: Kinds::read(&source)?,
+            source,
+            reading: began.elapsed(),
+        })
+    }
+}
+
 /// Members of the spaces; subjects and lectures have those of their space, courses and environments the union of theirs.
-pub(super) fn read_members(context: &Context, source: &Source) -> Result<Members> {
+fn read_members(context: &Context, source: &Source) -> Result<Members> {
     let mut members = MembersBuilder::new(context)?;
     let sql = format!(
         "SELECT m.unit_id, m.user_id FROM {}.cube_member m WHERE m.client_id = $1 AND m.level = 'SPA'",
@@ -51,7 +78,7 @@ pub(super) struct Units {
 }
 
 impl Units {
-    pub fn read(context: &Context, source: &Source) -> Result<Self> {
+    fn read(context: &Context, source: &Source) -> Result<Self> {
         let mut ids: [Vec<i64>; 5] = Default::default();
         let mut reservation = context.reserve(0)?;
         let sql = format!(
@@ -89,7 +116,7 @@ impl Units {
 pub(super) struct Kinds(Vec<(i16, InteractionKind)>);
 
 impl Kinds {
-    pub fn read(source: &Source) -> Result<Self> {
+    fn read(source: &Source) -> Result<Self> {
         let mut kinds = Vec::new();
         let sql = format!(
             "SELECT k.interaction_type_id, k.measure FROM {}.interaction_type k",

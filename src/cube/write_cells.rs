@@ -1,16 +1,17 @@
 //! Cells into the cube's partition of their level and grain.
 
-use std::slice::Iter;
-
 use empatia_engine::calendar::Grain;
-use empatia_engine::cube::{Cell, InteractionKind, Level};
+use empatia_engine::cube::{Cell, InteractionKind, Level, Measures};
 use pgrx::PgSqlErrorCode;
 
-use super::chunks::Chunk;
+use super::stored::{null_in_the_cube, Key};
 use crate::error::{Error, Result};
 use crate::pg::append::{append_rows, Way};
 use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8, Text};
+use crate::pg::column::Tid;
+use crate::pg::edit::{edit_rows, Editor};
 use crate::pg::row_writer::RowWriter;
+use crate::pg::value::Value;
 use crate::pg::write::{copy_rows, Relation};
 
 const COLUMNS: [(&str, ColumnType); 17] = [
@@ -38,33 +39,137 @@ pub(super) fn partition(level: Level, grain: Grain) -> String {
     format!("cube_{level}_{grain}").to_lowercase()
 }
 
-/// Appends a chunk to its partition in schema `results` (as stored, not quoted); returns the rows written.
+/// Adds cells to the partition of their combination in schema `results` (as stored, not quoted); returns the rows written.
 ///
 /// # Errors
 /// As [`copy_rows`]; 22003 for a count that an integer cannot hold.
-pub(super) fn write_chunk(way: Way, results: &str, client_id: i32, chunk: &Chunk) -> Result<u64> {
-    let table = partition(chunk.level, chunk.grain);
+pub(super) fn write_cells(
+    way: Way,
+    results: &str,
+    client_id: i32,
+    (level, grain): (Level, Grain),
+    mut cells: impl Iterator<Item = Cell>,
+) -> Result<u64> {
+    let table = partition(level, grain);
     let relation = Relation::Named {
         schema: results,
         table: &table,
     };
-    let mut cells = chunk.cells.iter();
+    let keys = (client_id, level, grain);
     match way {
-        Way::Copy => copy_rows(relation, &COLUMNS, |row| write_next(row, client_id, chunk, &mut cells)),
-        Way::Append => append_rows(relation, &COLUMNS, |row| write_next(row, client_id, chunk, &mut cells)),
+        Way::Copy => copy_rows(relation, &COLUMNS, |row| write_next(row, keys, cells.next())),
+        Way::Append => append_rows(relation, &COLUMNS, |row| write_next(row, keys, cells.next())),
     }
 }
 
 #[inline]
-fn write_next(row: &mut impl RowWriter, client_id: i32, chunk: &Chunk, cells: &mut Iter<'_, Cell>) -> Result<bool> {
-    let Some(cell) = cells.next() else {
+fn write_next(row: &mut impl RowWriter, keys: (i32, Level, Grain), cell: Option<Cell>) -> Result<bool> {
+    let Some(cell) = cell else {
         return Ok(false);
     };
-    row.i32(client_id);
-    row.text(chunk.level.as_str());
-    row.text(chunk.grain.as_str());
-    write_cell(row, cell)?;
+    row.i32(keys.0);
+    row.text(keys.1.as_str());
+    row.text(keys.2.as_str());
+    write_cell(row, &cell)?;
     Ok(true)
+}
+
+const KEY: [(&str, ColumnType); 4] = [COLUMNS[0], COLUMNS[3], COLUMNS[4], COLUMNS[5]];
+
+/// The rows of one partition, to be changed one by one.
+pub(super) struct Rows<'a, 'e> {
+    client_id: i32,
+    editor: &'a mut Editor<'e>,
+}
+
+/// Gives `work` the rows of a partition.
+///
+/// # Errors
+/// As [`edit_rows`].
+pub(super) fn edit_cells<R>(
+    results: &str,
+    client_id: i32,
+    (level, grain): (Level, Grain),
+    work: impl FnOnce(&mut Rows<'_, '_>) -> Result<R>,
+) -> Result<R> {
+    let table = partition(level, grain);
+    let relation = Relation::Named {
+        schema: results,
+        table: &table,
+    };
+    let [.., a, b, c, d, e, f, g, h, i, j, k] = COLUMNS;
+    let measures = [a, b, c, d, e, f, g, h, i, j, k];
+    edit_rows(relation, &KEY, &measures, |editor| {
+        work(&mut Rows { client_id, editor })
+    })
+}
+
+impl Rows<'_, '_> {
+    /// Goes to the row with this key; what it holds.
+    pub fn find(&mut self, (user, unit, period_start): Key) -> Result<Option<Measures>> {
+        let key = [
+            Value::Int4(self.client_id),
+            Value::Int8(user),
+            Value::Int8(unit),
+            Value::Date(period_start),
+        ];
+        if !self.editor.find(&key)? {
+            return Ok(None);
+        }
+        let values = self.editor.get::<11>().and_then(|values| measures_of(&values));
+        values.map(Some).ok_or_else(null_in_the_cube)
+    }
+
+    /// Goes to the row at this place.
+    pub fn at(&mut self, place: Tid) -> Result<()> {
+        self.editor.at(place)
+    }
+
+    /// # Errors
+    /// 22003 for a count that an integer cannot hold.
+    pub fn set(&mut self, measures: &Measures) -> Result<()> {
+        let [a, b, c, d, e] = measures.amounts.map(Value::Int8);
+        self.editor.set(&[
+            a,
+            b,
+            c,
+            d,
+            e,
+            Value::Int4(integer(measures.active_days)?),
+            Value::Int4(integer(measures.assigned_exercises)?),
+            Value::Int4(integer(measures.submitted_exercises)?),
+            Value::Int4(integer(measures.late_exercises)?),
+            Value::Float8(measures.grade_sum),
+            Value::Int4(integer(measures.grade_count)?),
+        ])
+    }
+
+    pub fn delete(&mut self) {
+        self.editor.delete();
+    }
+}
+
+fn measures_of(values: &[Value; 11]) -> Option<Measures> {
+    let mut measures = Measures::default();
+    for (amount, value) in measures.amounts.iter_mut().zip(values) {
+        let Value::Int8(found) = value else { return None };
+        *amount = *found;
+    }
+    // a negative count, which no build writes, becomes one that no cell has
+    let count = |value: &Value| match value {
+        Value::Int4(count) => Some(*count as u32),
+        _ => None,
+    };
+    measures.active_days = count(&values[5])?;
+    measures.assigned_exercises = count(&values[6])?;
+    measures.submitted_exercises = count(&values[7])?;
+    measures.late_exercises = count(&values[8])?;
+    let Value::Float8(grade_sum) = values[9] else {
+        return None;
+    };
+    measures.grade_sum = grade_sum;
+    measures.grade_count = count(&values[10])?;
+    Some(measures)
 }
 
 fn write_cell(row: &mut impl RowWriter, cell: &Cell) -> Result<()> {

@@ -7,6 +7,8 @@
 pub mod append;
 pub mod column;
 pub mod copy_row;
+pub mod delete;
+pub mod edit;
 mod heap_pages;
 mod memory;
 pub mod read;
@@ -16,4 +18,6 @@ pub mod row_writer;
 pub mod settings;
 mod snapshot;
 pub mod threads;
+pub mod value;
+
 pub mod write;

@@ -201,7 +201,7 @@ unsafe fn parameters(args: &[DatumWithOid<'_>]) -> pg_sys::ParamListInfo {
     }
 }
 
-fn check_spi(function: &str, code: i32) -> Result<()> {
+pub(super) fn check_spi(function: &str, code: i32) -> Result<()> {
     if code >= 0 {
         return Ok(());
     }

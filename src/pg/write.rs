@@ -11,6 +11,7 @@ use super::column::{attribute, type_name, ColumnType};
 use super::copy_row::{CopyRow, HEADER, TRAILER};
 use super::memory::{child_context, RestoreContext};
 use super::read::raise;
+use super::settings::with_settings;
 use super::snapshot::with_active_snapshot;
 use crate::error::{Error, Result};
 
@@ -107,25 +108,7 @@ fn with_utf8_from_client<R>(work: impl FnOnce() -> R) -> R {
     if unsafe { pg_sys::pg_get_client_encoding() } == utf8 {
         return work();
     }
-    // SAFETY: what a function's SET clause does: the nest level is closed below, or by the abort of the transaction.
-    let level = unsafe {
-        let level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"client_encoding".as_ptr(),
-            c"UTF8".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        level
-    };
-    let result = work();
-    // SAFETY: closes the level opened above and restores the setting.
-    unsafe { pg_sys::AtEOXact_GUC(true, level) };
-    result
+    with_settings(&[(c"client_encoding", c"UTF8")], work)
 }
 
 fn copy_into(table: pg_sys::Relation, names: &[CString], source: &mut Source<'_>) -> Result<u64> {
@@ -248,7 +231,7 @@ unsafe fn check_insert(pstate: *mut pg_sys::ParseState, table: pg_sys::Relation,
 ///
 /// # Safety
 /// `table` is open.
-unsafe fn check_row_security(table: pg_sys::Relation) -> Result<()> {
+pub(super) unsafe fn check_row_security(table: pg_sys::Relation) -> Result<()> {
     // SAFETY: by contract; raises by itself where row_security is off.
     let applies = unsafe { pg_sys::check_enable_rls((*table).rd_id, pg_sys::InvalidOid, false) };
     if applies != pg_sys::CheckEnableRlsResult::RLS_ENABLED as c_int {
@@ -268,7 +251,7 @@ unsafe fn check_row_security(table: pg_sys::Relation) -> Result<()> {
 
 /// # Safety
 /// `table` is open; `numbers` are attribute numbers of it.
-unsafe fn check_types(table: pg_sys::Relation, numbers: &[i32], columns: &[ColumnType]) -> Result<()> {
+pub(super) unsafe fn check_types(table: pg_sys::Relation, numbers: &[i32], columns: &[ColumnType]) -> Result<()> {
     for (number, column) in numbers.iter().zip(columns) {
         // SAFETY: attribute numbers of user columns count from 1.
         let attribute = unsafe { attribute((*table).rd_att, *number as usize - 1) };

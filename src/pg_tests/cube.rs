@@ -55,7 +55,7 @@ mod tests {
             "empatia._build_cells(1, '{schema}', '{schema}',
                  ARRAY(SELECT l FROM unnest('{{ENV,CRS,SPA,SUB,LEC}}'::text[]) l, generate_series(1, 3)),
                  ARRAY(SELECT g FROM generate_series(1, 5), unnest('{{WEEK,MONTH,ALL}}'::text[]) g),
-                 '2024-01-01', '2024-12-31', 0, 'universe')"
+                 array_fill(null::bigint, ARRAY[15]), array_fill(0::bigint, ARRAY[15]), '2024-01-01', '2024-12-31', 0, 'universe')"
         )
     }
 
@@ -66,7 +66,11 @@ mod tests {
         let build = |limit: &str| {
             Spi::run(&format!("SET LOCAL empatia.memory_limit = '{limit}'")).unwrap();
             // 21.6 MB of facts, so 16 MB make parts
-            let written = bigint(&format!("SELECT sum(written_rows)::bigint FROM {}", call("cube_parts"))).unwrap();
+            let written = bigint(&format!(
+                "SELECT sum(inserted_rows)::bigint FROM {}",
+                call("cube_parts")
+            ))
+            .unwrap();
             let cells = "SELECT count(*) || ' ' || sum(hashtextextended(c::text, 0)::numeric) FROM (
                  SELECT * FROM cube_parts.cube_lec_week UNION ALL SELECT * FROM cube_parts.cube_env_all
                  UNION ALL SELECT * FROM cube_parts.cube_sub_month) c";

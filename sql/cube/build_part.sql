@@ -1,0 +1,202 @@
+-- One level and grain of a client's cube: how it has to be brought up to date, the native pass that does it, and the record of it.
+
+CREATE TYPE empatia.build_part AS (level text, grain text, date_from date, date_to date, automatic_from boolean, automatic_to boolean, mode text,
+    since bigint, recount boolean, keep_changed bigint, stored_rows bigint, dense_rows bigint, written_rows bigint, deleted_rows bigint, seconds double precision);
+COMMENT ON TYPE empatia.build_part IS 'what build_cube() knows of a part while it works: since: the last change that it contains; recount: whether rows of it may have gone since; keep_changed: up to how many changed cells are remembered';
+
+-- Per grain the students and periods that changed after a change, and whether some changed as a whole.
+CREATE FUNCTION empatia._touched_periods(client_id integer, since bigint, date_from date, date_to date, first_day integer, OUT grain text, OUT total bigint, OUT whole boolean)
+RETURNS SETOF record
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY EXECUTE empatia._render($q$
+        WITH changed AS MATERIALIZED (SELECT DISTINCT h.user_id, h.day FROM {dw}.change h WHERE h.client_id = $1 AND h.change_id > $2
+                                      AND (h.day IS NULL OR h.day BETWEEN $3 AND $4)),
+        whole AS MATERIALIZED (SELECT c.user_id FROM changed c WHERE c.day IS NULL),
+        -- there are far fewer days than changes
+        day AS MATERIALIZED (SELECT d.day, g.grain, empatia.period_start(g.grain, d.day, $5, $3) AS period_start
+                             FROM (SELECT DISTINCT c.day FROM changed c WHERE c.day IS NOT NULL) d, unnest(empatia._grains()) g (grain))
+        SELECT g.grain, coalesce(t.total, 0) + (SELECT count(*) FROM whole) * (SELECT count(*) FROM empatia.periods(g.grain, $3, $4, $5)), EXISTS (SELECT FROM whole)
+        FROM unnest(empatia._grains()) g (grain)
+        LEFT JOIN (SELECT p.grain, count(*) AS total
+                   FROM (SELECT DISTINCT d.grain, c.user_id, d.period_start FROM changed c JOIN day d USING (day)
+                         WHERE c.user_id NOT IN (SELECT w.user_id FROM whole w)) p GROUP BY p.grain) t USING (grain) $q$)
+    USING client_id, since, date_from, date_to, first_day;
+END
+$$;
+COMMENT ON FUNCTION empatia._touched_periods(integer, bigint, date, date, integer) IS 'number of students x periods changed after a change, per grain, and whether any student changed in all periods';
+
+-- full: all cells are computed, incremental: those of students and periods that changed, unchanged: none.
+CREATE FUNCTION empatia._plan_parts(client_id integer, level text, grain text, range_from date, range_to date, automatic_from boolean, automatic_to boolean, full_build boolean)
+RETURNS empatia.build_part[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    basis CONSTANT text := empatia._setting_value('assignment_basis');
+    first_day CONSTANT integer := empatia._setting_value('first_day_of_week')::integer;
+    combination record;
+    old record;
+    touched record;
+    counted jsonb := '{}';
+    part empatia.build_part;
+    parts empatia.build_part[] := '{}';
+BEGIN
+    FOR combination IN SELECT * FROM empatia._combinations(level, grain) LOOP
+        EXECUTE empatia._render('SELECT b.* FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
+            INTO old USING client_id, combination.combination_level, combination.combination_grain;
+        part := (combination.combination_level, combination.combination_grain, range_from, range_to, automatic_from, automatic_to, 'full',
+                 NULL, false, 0, old.stored_rows, NULL, 0, 0, 0);
+        IF old.client_id IS NOT NULL AND NOT full_build AND old.assignment_basis = basis AND old.first_day_of_week = first_day
+           -- days that new facts added to an automatic end of the range hold no facts that the change log does not know
+           AND (old.date_from = range_from OR old.automatic_from AND automatic_from AND old.date_from > range_from AND part.grain <> 'ALL')
+           AND (old.date_to = range_to OR old.automatic_to AND automatic_to AND old.date_to < range_to) THEN
+            IF NOT counted ? old.change_id::text THEN
+                counted := counted || jsonb_build_object(old.change_id, (SELECT jsonb_object_agg(t.grain, to_jsonb(t))
+                    FROM empatia._touched_periods(client_id, old.change_id, range_from, range_to, first_day) t));
+            END IF;
+            SELECT * INTO touched FROM jsonb_to_record(counted -> old.change_id::text -> part.grain) AS t (total bigint, whole boolean);
+            part.recount := touched.whole;
+            -- beyond a fifth of the cells one pass over all facts is cheaper than that many look-ups
+            part.mode := CASE WHEN touched.total = 0 THEN 'unchanged' WHEN touched.total <= 1000 OR touched.total <= old.stored_rows / 5 THEN 'incremental' ELSE 'full' END;
+            part.since := CASE part.mode WHEN 'full' THEN NULL ELSE old.change_id END;
+        END IF;
+        -- few changed cells of a part that is classified are classified by themselves
+        IF old.model_version IS NOT NULL THEN
+            part.keep_changed := greatest(1000, old.stored_rows / 5);
+        END IF;
+        parts := parts || part;
+    END LOOP;
+    RETURN parts;
+END
+$$;
+COMMENT ON FUNCTION empatia._plan_parts(integer, text, text, date, date, boolean, boolean, boolean) IS 'decides how each part of a client''s cube has to be brought up to date';
+
+-- Whether the cells of a client can be computed in this process: its facts are ordinary tables of this database (those of a
+-- foreign or distributed table stay where they are, the query goes there), and no row security filters what is written.
+CREATE FUNCTION empatia._is_native(client_id integer) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    facts regclass[];
+    distributed boolean := false;
+BEGIN
+    IF empatia._setting_value('builder') = 'sql' THEN
+        RETURN false;
+    END IF;
+    -- other clients' partitions are none of this one's business
+    SELECT array_agg(t.relid) INTO facts
+    FROM (VALUES ('fact_interaction'), ('fact_assignment')) f (name), pg_inherits i, pg_class c, pg_partition_tree(c.oid) t
+    WHERE i.inhparent = to_regclass(empatia._render('{dw}.') || f.name) AND c.oid = i.inhrelid
+      AND pg_get_expr(c.relpartbound, c.oid) ~ format('^DEFAULT$|[( ]%s[,)]', client_id);
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition d WHERE d.logicalrelid = ANY ($1))' INTO distributed
+            USING facts || to_regclass(empatia._render('{dw}.fact_interaction')) || to_regclass(empatia._render('{dw}.fact_assignment'));
+    END IF;
+    RETURN NOT distributed
+        AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (facts) AND c.relkind NOT IN ('r', 'p'))
+        AND NOT EXISTS (SELECT FROM pg_partition_tree(to_regclass(empatia._render('{results}.cube'))) t
+                        JOIN pg_class c ON c.oid = t.relid WHERE c.relkind NOT IN ('r', 'p') OR row_security_active(c.oid));
+END
+$$;
+COMMENT ON FUNCTION empatia._is_native(integer) IS 'whether build_cube() computes the cells of a client itself, or with a query';
+
+-- Every part that is not as it should be, in one pass. The time that this takes is shared out over the parts by their rows.
+CREATE FUNCTION empatia._build_native(client_id integer, INOUT parts empatia.build_part[], OUT left_out jsonb)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    w CONSTANT empatia.warehouse := empatia._warehouse();
+    stale record;
+    cells record;
+    part empatia.build_part;
+    shares double precision[] := '{}';
+    taken double precision;
+BEGIN
+    SELECT array_agg(p.level) AS levels, array_agg(p.grain) AS grains, array_agg(p.since) AS since, array_agg(p.keep_changed) AS keep_changed,
+           min(p.date_from) AS date_from, min(p.date_to) AS date_to
+    INTO stale FROM unnest(parts) p WHERE p.mode <> 'unchanged';
+    IF stale.levels IS NULL THEN
+        RETURN;
+    END IF;
+    IF to_regclass('pg_temp._changed') IS NOT NULL THEN
+        DROP TABLE pg_temp._changed;
+    END IF;
+    CREATE TEMP TABLE _changed (level text, grain text, user_id bigint, unit_id bigint, period_start date) ON COMMIT DROP;
+    FOR cells IN SELECT * FROM empatia._build_cells(client_id, w.dw_schema::text, w.results_schema::text, stale.levels, stale.grains, stale.since, stale.keep_changed,
+                                                    stale.date_from, stale.date_to, empatia._setting_value('first_day_of_week')::integer,
+                                                    empatia._setting_value('assignment_basis')) LOOP
+        FOR i IN 1 .. cardinality(parts) LOOP
+            IF (parts[i].level, parts[i].grain) = (cells.level, cells.grain) THEN
+                part := parts[i];
+                part.written_rows := cells.inserted_rows;
+                part.deleted_rows := cells.deleted_rows;
+                part.stored_rows := coalesce(cells.all_rows, part.stored_rows + cells.inserted_rows - cells.deleted_rows);
+                parts[i] := part;
+            END IF;
+        END LOOP;
+        IF cells.all_rows IS NOT NULL THEN
+            left_out := jsonb_strip_nulls(jsonb_build_object('hangs on no space', nullif(cells.hang_on_no_space, 0),
+                'not a student of the space', nullif(cells.not_student, 0), 'outside the range', nullif(cells.outside_range, 0)));
+        END IF;
+    END LOOP;
+    taken := extract(epoch FROM clock_timestamp() - began);
+    SELECT array_agg(CASE WHEN p.mode <> 'unchanged' THEN 1 + p.stored_rows * (p.mode = 'full')::integer + p.written_rows + p.deleted_rows ELSE 0 END ORDER BY i)
+    INTO shares FROM unnest(parts) WITH ORDINALITY AS p (level, grain, date_from, date_to, automatic_from, automatic_to, mode, since, recount, keep_changed,
+                                                         stored_rows, dense_rows, written_rows, deleted_rows, seconds, i);
+    FOR i IN 1 .. cardinality(parts) LOOP
+        part := parts[i];
+        part.seconds := part.seconds + taken * shares[i] / (SELECT sum(s) FROM unnest(shares) s);
+        parts[i] := part;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION empatia._build_native(integer, empatia.build_part[]) IS 'brings the parts that are not unchanged up to date in one pass, leaving the keys of changed cells in _changed; returns the parts with their rows and seconds, and the facts left out';
+
+CREATE FUNCTION empatia._dense_rows(client_id integer, level text, periods bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    total bigint;
+BEGIN
+    EXECUTE empatia._render($q$
+        SELECT coalesce(sum(m.members), 0) * $3
+        FROM (SELECT u.member_level, u.member_unit_id, count(*) AS units FROM {results}.cube_unit u WHERE u.client_id = $1 AND u.level = $2 GROUP BY 1, 2) u
+        JOIN LATERAL (SELECT u.units * count(*) AS members FROM {results}.cube_member m
+                      WHERE m.client_id = $1 AND m.level = u.member_level AND m.unit_id = u.member_unit_id) m ON true $q$)
+    INTO total USING client_id, level, periods;
+    RETURN total;
+END
+$$;
+COMMENT ON FUNCTION empatia._dense_rows(integer, text, bigint) IS 'members x periods over the units of a level';
+
+-- Periods and the entry in cube_build, once the cells are written.
+CREATE FUNCTION empatia._finish_part(client_id integer, part empatia.build_part, at_change bigint) RETURNS empatia.build_part
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
+DECLARE
+    began CONSTANT timestamptz := clock_timestamp();
+    basis CONSTANT text := empatia._setting_value('assignment_basis');
+    first_day CONSTANT integer := empatia._setting_value('first_day_of_week')::integer;
+    cube CONSTANT text := empatia._render('{results}.') || quote_ident(lower(format('cube_%s_%s', part.level, part.grain)));
+    periods bigint;
+BEGIN
+    EXECUTE empatia._render('DELETE FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)
+        AND NOT EXISTS (SELECT FROM empatia.periods($3, $4, $5, $6) n WHERE (n.period_start, n.period_end) = (p.period_start, p.period_end))')
+        USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
+    EXECUTE empatia._render('INSERT INTO {results}.cube_period SELECT $1, $2, $3, n.period_start, n.period_end FROM empatia.periods($3, $4, $5, $6) n ON CONFLICT DO NOTHING')
+        USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
+    EXECUTE empatia._render('SELECT count(*) FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)')
+        INTO periods USING client_id, part.level, part.grain;
+    part.dense_rows := empatia._dense_rows(client_id, part.level, periods);
+    -- rows of students who left go when the structure of the cube does, from every part
+    IF part.recount AND part.mode <> 'full' THEN
+        EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', cube) INTO part.stored_rows USING client_id;
+    END IF;
+    EXECUTE empatia._render($q$
+        INSERT INTO {results}.cube_build AS b (client_id, level, grain, date_from, date_to, automatic_from, automatic_to, assignment_basis, first_day_of_week, change_id, stored_rows, dense_rows, built_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp())
+        ON CONFLICT ON CONSTRAINT cube_build_pkey DO UPDATE SET date_from = excluded.date_from, date_to = excluded.date_to, automatic_from = excluded.automatic_from, automatic_to = excluded.automatic_to,
+            assignment_basis = excluded.assignment_basis, first_day_of_week = excluded.first_day_of_week, change_id = excluded.change_id,
+            stored_rows = excluded.stored_rows, dense_rows = excluded.dense_rows, built_at = excluded.built_at $q$)
+        USING client_id, part.level, part.grain, part.date_from, part.date_to, part.automatic_from, part.automatic_to, basis, first_day, at_change, part.stored_rows, part.dense_rows;
+    part.seconds := part.seconds + extract(epoch FROM clock_timestamp() - began);
+    RETURN part;
+END
+$$;
+COMMENT ON FUNCTION empatia._finish_part(integer, empatia.build_part, bigint) IS 'records one level and grain of a client''s cube that was built';
