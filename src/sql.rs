@@ -10,11 +10,16 @@ extension_sql_file!(
     name = "warehouse_tables",
     requires = ["common"]
 );
+extension_sql_file!(
+    "../sql/warehouse/structure_change.sql",
+    name = "structure_change",
+    requires = ["warehouse_tables"]
+);
 extension_sql_file!("../sql/cube/tables.sql", name = "cube_tables", requires = ["common"]);
 extension_sql_file!(
     "../sql/warehouse/create_warehouse.sql",
     name = "create_warehouse",
-    requires = ["warehouse_tables", "cube_tables"]
+    requires = ["structure_change", "cube_tables"]
 );
 extension_sql_file!(
     "../sql/warehouse/clients.sql",
@@ -40,9 +45,14 @@ extension_sql_file!(
     requires = ["engagement"]
 );
 extension_sql_file!(
+    "../sql/cube/analyze_cube.sql",
+    name = "analyze_cube",
+    requires = ["common"]
+);
+extension_sql_file!(
     "../sql/cube/build_cube.sql",
     name = "build_cube",
-    requires = ["sync_cube"]
+    requires = ["sync_cube", "analyze_cube"]
 );
 extension_sql_file!(
     "../sql/results/cubo_engajamento.sql",

@@ -94,22 +94,6 @@ END
 $$;
 COMMENT ON FUNCTION empatia._stage_touched(integer, bigint, text, date, date, integer, bigint) IS 'students and periods changed since, in _touched; returns their number, or null when a full build is cheaper';
 
-CREATE FUNCTION empatia._dense_rows(client_id integer, level text, periods bigint) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    total bigint;
-BEGIN
-    EXECUTE empatia._render($q$
-        SELECT coalesce(sum(m.members), 0) * $3
-        FROM (SELECT u.member_level, u.member_unit_id, count(*) AS units FROM {results}.cube_unit u WHERE u.client_id = $1 AND u.level = $2 GROUP BY 1, 2) u
-        JOIN LATERAL (SELECT u.units * count(*) AS members FROM {results}.cube_member m
-                      WHERE m.client_id = $1 AND m.level = u.member_level AND m.unit_id = u.member_unit_id) m ON true $q$)
-    INTO total USING client_id, level, periods;
-    RETURN total;
-END
-$$;
-COMMENT ON FUNCTION empatia._dense_rows(integer, text, bigint) IS 'members x periods over the units of a level';
-
 -- Whether the cells of a client can be computed in this process: its facts are ordinary tables of this database (those of a
 -- foreign or distributed table stay where they are, the query goes there), and no row security filters what is written.
 CREATE FUNCTION empatia._is_native(client_id integer) RETURNS boolean
@@ -256,9 +240,12 @@ BEGIN
         USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
     EXECUTE empatia._render('SELECT count(*) FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)')
         INTO periods USING client_id, part.level, part.grain;
-    part.dense_rows := empatia._dense_rows(client_id, part.level, periods);
+    EXECUTE empatia._render('SELECT (y.members ->> $2)::bigint * $3 FROM {results}.cube_sync y WHERE y.client_id = $1') INTO part.dense_rows USING client_id, part.level, periods;
     IF part.mode = 'full' THEN
         part.stored_rows := part.written_rows;
+    ELSIF part.mode = 'unchanged' THEN
+        EXECUTE empatia._render('SELECT b.stored_rows FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
+            INTO part.stored_rows USING client_id, part.level, part.grain;
     ELSE
         EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', cube) INTO part.stored_rows USING client_id;
     END IF;
