@@ -50,10 +50,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$ SELECT empatia.
 $f$;
 COMMENT ON FUNCTION empatia._present_members_sql(integer) IS 'query of the students of a client''s environments, courses and spaces as the warehouse has them now';
 
--- Differences between warehouse and cube; what did not change (has_units, has_members: false) is not read. Each side is read once: a nested
--- loop, which the planner may choose over estimates of CTEs, is never right.
+-- Differences between warehouse and cube; what did not change (has_units, has_members: false) is not read. Each side is read once and hashed: a nested
+-- loop or a sort, which the planner may choose over estimates of CTEs, is never right.
 CREATE FUNCTION empatia._stage_structure(client_id integer, has_units boolean, has_members boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning SET enable_nestloop = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning SET enable_nestloop = off SET enable_mergejoin = off AS $$
 BEGIN
     DROP TABLE IF EXISTS pg_temp._unit, pg_temp._member;
     EXECUTE empatia._render($q$
@@ -152,7 +152,7 @@ COMMENT ON FUNCTION empatia._write_structure(integer) IS 'brings cube_unit and c
 
 -- The first build of a client: there is nothing to compare with.
 CREATE FUNCTION empatia._write_first_structure(client_id integer) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error SET enable_nestloop = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error SET enable_nestloop = off SET enable_mergejoin = off AS $$
 BEGIN
     EXECUTE empatia._render('DELETE FROM {results}.cube_unit u WHERE u.client_id = $1') USING client_id;
     EXECUTE empatia._render('DELETE FROM {results}.cube_member m WHERE m.client_id = $1') USING client_id;
