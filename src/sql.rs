@@ -10,11 +10,16 @@ extension_sql_file!(
     name = "warehouse_tables",
     requires = ["common"]
 );
+extension_sql_file!(
+    "../sql/warehouse/structure_change.sql",
+    name = "structure_change",
+    requires = ["warehouse_tables"]
+);
 extension_sql_file!("../sql/cube/tables.sql", name = "cube_tables", requires = ["common"]);
 extension_sql_file!(
     "../sql/warehouse/create_warehouse.sql",
     name = "create_warehouse",
-    requires = ["warehouse_tables", "cube_tables"]
+    requires = ["structure_change", "cube_tables"]
 );
 extension_sql_file!(
     "../sql/warehouse/clients.sql",
@@ -50,9 +55,14 @@ extension_sql_file!(
     requires = ["build_part"]
 );
 extension_sql_file!(
+    "../sql/cube/analyze_cube.sql",
+    name = "analyze_cube",
+    requires = ["common"]
+);
+extension_sql_file!(
     "../sql/cube/build_cube.sql",
     name = "build_cube",
-    requires = ["cells_sql"]
+    requires = ["cells_sql", "analyze_cube"]
 );
 extension_sql_file!(
     "../sql/results/cubo_engajamento.sql",

@@ -150,22 +150,6 @@ END
 $$;
 COMMENT ON FUNCTION empatia._build_native(integer, empatia.build_part[]) IS 'brings the parts that are not unchanged up to date in one pass, leaving the keys of changed cells in _changed; returns the parts with their rows and seconds, and the facts left out';
 
-CREATE FUNCTION empatia._dense_rows(client_id integer, level text, periods bigint) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    total bigint;
-BEGIN
-    EXECUTE empatia._render($q$
-        SELECT coalesce(sum(m.members), 0) * $3
-        FROM (SELECT u.member_level, u.member_unit_id, count(*) AS units FROM {results}.cube_unit u WHERE u.client_id = $1 AND u.level = $2 GROUP BY 1, 2) u
-        JOIN LATERAL (SELECT u.units * count(*) AS members FROM {results}.cube_member m
-                      WHERE m.client_id = $1 AND m.level = u.member_level AND m.unit_id = u.member_unit_id) m ON true $q$)
-    INTO total USING client_id, level, periods;
-    RETURN total;
-END
-$$;
-COMMENT ON FUNCTION empatia._dense_rows(integer, text, bigint) IS 'members x periods over the units of a level';
-
 -- Periods and the entry in cube_build, once the cells are written.
 CREATE FUNCTION empatia._finish_part(client_id integer, part empatia.build_part, at_change bigint) RETURNS empatia.build_part
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
@@ -183,7 +167,7 @@ BEGIN
         USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
     EXECUTE empatia._render('SELECT count(*) FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)')
         INTO periods USING client_id, part.level, part.grain;
-    part.dense_rows := empatia._dense_rows(client_id, part.level, periods);
+    EXECUTE empatia._render('SELECT (y.members ->> $2)::bigint * $3 FROM {results}.cube_sync y WHERE y.client_id = $1') INTO part.dense_rows USING client_id, part.level, periods;
     -- rows of students who left go when the structure of the cube does, from every part
     IF part.recount AND part.mode <> 'full' THEN
         EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', cube) INTO part.stored_rows USING client_id;

@@ -5,9 +5,13 @@ LANGUAGE sql IMMUTABLE AS $ddl$ SELECT $tables$
 CREATE TABLE {results}.cube_sync (
     client_id integer PRIMARY KEY,
     change_id bigint NOT NULL,
+    conditions text NOT NULL,
+    members jsonb NOT NULL,
     synced_at timestamptz NOT NULL
 );
 COMMENT ON TABLE {results}.cube_sync IS 'last change that cube_unit, cube_member and cube_assigned know of';
+COMMENT ON COLUMN {results}.cube_sync.conditions IS 'excluded roles, and marks that concern every client, under which cube_unit and cube_member were compared';
+COMMENT ON COLUMN {results}.cube_sync.members IS 'members of all units, per level: the rows of one period';
 
 CREATE TABLE {results}.cube_unit (
     client_id integer NOT NULL,

@@ -10,6 +10,7 @@ DECLARE
                              WHERE n.nspname = $1 AND c.relkind IN (''r'', ''p'', ''f'', ''v'')';
     part text;
     adopted boolean;
+    unwatched text[];
 BEGIN
     IF schema IS NULL OR results IS NULL OR schema = '' OR results = '' OR schema = results
        OR 'empatia' IN (schema, results) OR schema LIKE 'pg\_%' OR results LIKE 'pg\_%' THEN
@@ -32,11 +33,17 @@ BEGIN
             PERFORM empatia._fill_configuration();
             EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = NULL');
         END IF;
+        unwatched := empatia._unwatched();
+        IF unwatched IS NOT NULL THEN
+            PERFORM empatia._watch_structure();
+            EXECUTE empatia._render('INSERT INTO {dw}.structure_change (relation) SELECT u.relation FROM unnest($1) u (relation)') USING unwatched;
+        END IF;
         FOREACH part IN ARRAY ARRAY[schema, results] LOOP
             schema_name := part;
             created := 0;
             EXECUTE tables INTO existing USING part;
             message := CASE WHEN adopted THEN 'found and taken over: next, SELECT * FROM empatia.add_source(client, adapter, source_schema)'
+                            WHEN unwatched IS NOT NULL AND part = schema THEN 'exists already: changes of its units and members are marked again'
                             ELSE 'exists already, nothing changed' END;
             RETURN NEXT;
         END LOOP;
@@ -53,6 +60,8 @@ BEGIN
     END LOOP;
     EXECUTE empatia._render(empatia._dimension_ddl());
     EXECUTE empatia._render(empatia._fact_ddl());
+    EXECUTE empatia._render(empatia._structure_change_ddl());
+    PERFORM empatia._watch_structure();
     EXECUTE empatia._render(empatia._cube_ddl());
     PERFORM empatia._create_cube_partitions();
     EXECUTE empatia._render(empatia._results_ddl());

@@ -27,6 +27,8 @@ sql 'CALL empatia.run_pipeline()'
 sql "CREATE SCHEMA other; CREATE TABLE other.people (id int); INSERT INTO other.people VALUES (1);
      SELECT * FROM empatia.add_client('other'); SELECT * FROM empatia.add_source('other', 'mine', 'other')" > /dev/null
 sql 'CALL empatia.run_pipeline()'
+# a change that the cube has not seen yet
+sql "UPDATE dw.lecture SET name = 'renomeada' WHERE client_id = 1 AND lecture_id = (SELECT min(lecture_id) FROM dw.lecture WHERE client_id = 1 AND NOT removed)"
 
 tables="warehouse setting pipeline label_rank score_weight excluded_role adapter relation_column source source_cursor model run run_step"
 # state: a line per table and result, which must be the same on both sides
@@ -62,6 +64,11 @@ done
 export PGDATABASE=restored_custom
 assert_sql "SELECT count(*) FROM empatia.load() l WHERE l.inserted + l.updated + l.deleted > 0" 0 "a load changes nothing"
 assert_sql "SELECT string_agg(DISTINCT mode, ',') FROM empatia.build_cube(client => 'redu-digital')" unchanged "a build finds nothing to do"
+assert_sql "SELECT count(*) > 0 FROM analytics.cube_unit WHERE lecture_name = 'renomeada'" t "but what changed before the dump"
+sql "UPDATE dw.enrolment SET role = 'teacher' WHERE client_id = 1 AND enrolment_id = (SELECT max(e.enrolment_id) FROM dw.enrolment e JOIN analytics.cube_member m ON (m.client_id, m.level, m.unit_id, m.user_id) = (e.client_id, 'SPA', e.space_id, e.user_id) WHERE e.client_id = 1)"
+assert_sql "SELECT string_agg(DISTINCT mode, ',') FROM empatia.build_cube(client => 'redu-digital')" incremental "changes are noticed as before"
+sql "UPDATE dw.enrolment SET role = 'member' WHERE client_id = 1 AND enrolment_id = (SELECT max(enrolment_id) FROM dw.enrolment WHERE client_id = 1 AND role = 'teacher')"
+assert_sql "SELECT string_agg(DISTINCT mode, ',') FROM empatia.build_cube(client => 'redu-digital')" incremental "and back"
 assert_sql "SELECT count(*) > 0 AND sum(written_rows) = 0 FROM empatia.classify()" t "nothing is left to classify"
 models=$(sql "SELECT count(*), max(version) FROM empatia.model")
 sql 'CALL empatia.run_pipeline()'
