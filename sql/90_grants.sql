@@ -16,8 +16,8 @@ COMMENT ON FUNCTION empatia._to_double(text) IS 'a finite number; null for anyth
 COMMENT ON FUNCTION empatia._to_boolean(text) IS 'true or false in their usual spellings; null for anything else';
 COMMENT ON FUNCTION empatia._parse_instant(text) IS 'instant of an ISO 8601 text with an offset; null for anything else';
 COMMENT ON FUNCTION empatia._parse_local(text) IS 'wall-clock time of an ISO 8601 text without an offset; null for anything else';
-COMMENT ON FUNCTION empatia._fit_segments(text, integer, text[], double precision[], integer, bigint, integer, integer, double precision) IS 'weighted K-Means on the vectors of a query; returns the encoded model';
-COMMENT ON FUNCTION empatia._describe_segments(bytea) IS 'segments of an encoded model, best first';
+COMMENT ON FUNCTION empatia._fit_segments(text, integer, text[], double precision[], integer, bigint, integer, integer, double precision, text, jsonb) IS 'K-Means, a Gaussian mixture or DBSCAN on the vectors of a query; returns the encoded model';
+COMMENT ON FUNCTION empatia._describe_segments(bytea) IS 'segments of an encoded model, best first, noise last';
 COMMENT ON FUNCTION empatia._judge_segments(text, integer, bytea) IS 'silhouette, Davies-Bouldin and Calinski-Harabasz of an encoded model over the vectors of a query';
 COMMENT ON FUNCTION empatia._try_k(text, integer, text[], integer, integer, bigint, integer) IS 'K-Means for a range of k on the vectors of a query';
 COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of the segment that a feature vector belongs to';

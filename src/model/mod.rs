@@ -1,3 +1,4 @@
 //! Models: the numbers behind the SQL of `sql/model/`. SQL chooses rows and keeps the registry, the engine computes.
+mod algorithm;
 mod segments;
 mod vectors;
