@@ -22,3 +22,4 @@ COMMENT ON FUNCTION empatia._judge_segments(text, integer, bytea) IS 'silhouette
 COMMENT ON FUNCTION empatia._try_k(text, integer, text[], integer, integer, bigint, integer) IS 'K-Means for a range of k on the vectors of a query';
 COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of the segment that a feature vector belongs to';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], date, date, integer, text) IS 'computes and writes the cells of the parts of a client''s cube that are built whole, in one pass over its facts';
+COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';

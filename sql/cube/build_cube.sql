@@ -333,18 +333,22 @@ BEGIN
         IF NOT pg_try_advisory_xact_lock(hashtextextended('empatia.build', who.client_id)) THEN
             PERFORM empatia._fail('lock_not_available', format('another session is building the cube of client "%s"', who.code), 'Wait until it is done.');
         END IF;
+        PERFORM empatia._doing(format('build_cube of %s, structure', who.code));
         at_change := empatia._sync_cube(who.client_id);
         left_out := NULL;
         reported := false;
         EXECUTE empatia._render('SELECT array_agg(b.level || b.grain) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
             INTO classified USING who.client_id;
+        PERFORM empatia._doing(format('build_cube of %s, changed cells', who.code));
         parts := ARRAY(SELECT empatia._prepare_part(who.client_id, c.combination_level, c.combination_grain, range.range_from, range.range_to, range.automatic_from, range.automatic_to, full_build)
                        FROM empatia._combinations(level, grain) WITH ORDINALITY c (combination_level, combination_grain, position) ORDER BY c.position);
         native := empatia._is_native(who.client_id);
         IF native THEN
+            PERFORM empatia._doing(format('build_cube of %s, cells', who.code));
             SELECT b.parts, b.left_out INTO parts, left_out FROM empatia._build_native(who.client_id, parts) b;
         END IF;
         FOREACH done IN ARRAY parts LOOP
+            PERFORM empatia._doing(format('build_cube of %s, %s x %s', who.code, done.level, done.grain));
             IF done.mode = 'full' THEN
                 reported := true;
                 IF NOT native THEN
@@ -369,8 +373,10 @@ BEGIN
             AND h.change_id <= (SELECT min(b.change_id) FROM {results}.cube_build b WHERE b.client_id = $1)') USING who.client_id;
     END LOOP;
     IF written <> '{}' THEN
+        PERFORM empatia._doing('build_cube, statistics');
         PERFORM empatia._analyze_cube('cube', written);
     END IF;
+    PERFORM empatia._doing(NULL);
 END
 $$;
 COMMENT ON FUNCTION empatia.build_cube(text, text, date, date, text, boolean) IS

@@ -105,10 +105,12 @@ BEGIN
             'Leave them out; options => ''{"eps": 0.5, "min_points": 20}'' says how dense a segment is.');
     END IF;
     FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
+        PERFORM empatia._doing(format('segments of %s x %s', part.combination_level, part.combination_grain));
         version := empatia._fit_part(part.combination_level, part.combination_grain, k, client, seed, n_init, max_iter, tolerance,
             algorithm, options);
         RETURN QUERY SELECT s.* FROM empatia._segments(version) s;
     END LOOP;
+    PERFORM empatia._doing(NULL);
 END
 $$;
 COMMENT ON FUNCTION empatia.kmeans_segments(text, text, integer, text, bigint, integer, integer, double precision, text, jsonb) IS
@@ -172,8 +174,10 @@ BEGIN
     IF k_min IS NULL OR k_max IS NULL OR seed IS NULL OR n_init IS NULL THEN
         PERFORM empatia._fail('null_value_not_allowed', 'k_min, k_max, seed and n_init must not be null', 'Leave them out to get their defaults.');
     END IF;
+    PERFORM empatia._doing(format('choose_k of %s x %s', level, grain));
     RETURN QUERY SELECT level, grain, t.k, t.n_clusters, t.inertia, t.silhouette, t.silhouette_sample, t.davies_bouldin, t.calinski_harabasz, t.elbow, t.recommended
         FROM empatia._try_k(empatia._vectors_sql(level, grain, features), id, features, k_min, k_max, seed, n_init) t;
+    PERFORM empatia._doing(NULL);
 END
 $$;
 COMMENT ON FUNCTION empatia.choose_k(text, text, integer, integer, text, bigint, integer) IS
