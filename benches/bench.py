@@ -6,13 +6,14 @@ import sys
 import traceback
 from pathlib import Path
 
+import case_cancel
 import case_growth
 import case_kmeans
 import case_oulad
 import case_reference
 import harness
 
-CASES = {"reference": case_reference, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans}
+CASES = {"reference": case_reference, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans, "cancel": case_cancel}
 
 
 def main():

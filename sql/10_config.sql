@@ -35,18 +35,18 @@ SELECT pg_catalog.pg_extension_config_dump('empatia.pipeline', '');
 COMMENT ON TABLE empatia.pipeline IS 'what build_cube(), kmeans_segments(), classify() and run_pipeline() work on when no level and grain are named';
 COMMENT ON COLUMN empatia.pipeline.active IS 'whether the combination is built, segmented and classified';
 COMMENT ON COLUMN empatia.pipeline.k IS 'number of segments';
-COMMENT ON COLUMN empatia.pipeline.features IS 'measures that K-Means sees, each as log(1 + x), standardised over the dense cube';
+COMMENT ON COLUMN empatia.pipeline.features IS 'measures that the segments are found with, each as log(1 + x), standardised over the dense cube';
 
 CREATE TABLE empatia.label_rank (
     level text NOT NULL DEFAULT '*' CHECK (level IN ('*', 'ENV', 'CRS', 'SPA', 'SUB', 'LEC')),
     grain text NOT NULL DEFAULT '*' CHECK (grain IN ('*', 'WEEK', 'FORTNIGHT', 'MONTH', 'QUARTER', 'SEMESTER', 'YEAR', 'ALL')),
-    rank integer NOT NULL CHECK (rank >= 1),
+    rank integer NOT NULL CHECK (rank >= 0),
     label text NOT NULL CHECK (label <> ''),
     description text,
     PRIMARY KEY (level, grain, rank)
 );
 SELECT pg_catalog.pg_extension_config_dump('empatia.label_rank', '');
-COMMENT ON TABLE empatia.label_rank IS 'label of the segment of each rank (1 = most engaged); rows with a level or grain override the ''*'' rows';
+COMMENT ON TABLE empatia.label_rank IS 'label of the segment of each rank (1 = most engaged, 0 = the noise of DBSCAN); rows with a level or grain override the ''*'' rows';
 
 CREATE TABLE empatia.score_weight (
     measure text PRIMARY KEY,

@@ -28,11 +28,11 @@ SELECT pg_catalog.pg_extension_config_dump('empatia.model', '');
 SELECT pg_catalog.pg_extension_config_dump('empatia.model_version_seq', '');
 COMMENT ON TABLE empatia.model IS 'every model that was ever fitted, newest version last; nothing is overwritten';
 COMMENT ON COLUMN empatia.model.client IS 'client the model belongs to; null: all clients together';
-COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment = the K-Means segment';
+COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment = the segment that algorithm found';
 COMMENT ON COLUMN empatia.model.rows IS 'rows of the dense cube the model was fitted on';
 COMMENT ON COLUMN empatia.model.distinct_rows IS 'distinct feature vectors among them';
 COMMENT ON COLUMN empatia.model.fingerprint IS 'md5 over the distinct feature vectors and their counts';
-COMMENT ON COLUMN empatia.model.encoded IS 'recipe, parameters and centroids; versioned and checksummed';
+COMMENT ON COLUMN empatia.model.encoded IS 'recipe, parameters and what the algorithm found; versioned and checksummed';
 
 CREATE TABLE empatia.run (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

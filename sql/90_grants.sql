@@ -16,10 +16,11 @@ COMMENT ON FUNCTION empatia._to_double(text) IS 'a finite number; null for anyth
 COMMENT ON FUNCTION empatia._to_boolean(text) IS 'true or false in their usual spellings; null for anything else';
 COMMENT ON FUNCTION empatia._parse_instant(text) IS 'instant of an ISO 8601 text with an offset; null for anything else';
 COMMENT ON FUNCTION empatia._parse_local(text) IS 'wall-clock time of an ISO 8601 text without an offset; null for anything else';
-COMMENT ON FUNCTION empatia._fit_segments(text, integer, text[], double precision[], integer, bigint, integer, integer, double precision, text, text, text) IS 'weighted K-Means on the vectors of a query, or of a part of the cube; returns the encoded model';
-COMMENT ON FUNCTION empatia._describe_segments(bytea) IS 'segments of an encoded model, best first';
+COMMENT ON FUNCTION empatia._fit_segments(text, integer, text[], double precision[], integer, bigint, integer, integer, double precision, text, jsonb, text, text, text) IS 'K-Means, a Gaussian mixture or DBSCAN on the vectors of a query, or of a part of the cube; returns the encoded model';
+COMMENT ON FUNCTION empatia._describe_segments(bytea) IS 'segments of an encoded model, best first, noise last';
 COMMENT ON FUNCTION empatia._judge_segments(text, integer, bytea, text, text, text) IS 'silhouette, Davies-Bouldin and Calinski-Harabasz of an encoded model over the vectors of a query, or of a part of the cube';
 COMMENT ON FUNCTION empatia._try_k(text, integer, text[], integer, integer, bigint, integer, text, text, text) IS 'K-Means for a range of k on the vectors of a query, or of a part of the cube';
 COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of the segment that a feature vector belongs to';
 COMMENT ON FUNCTION empatia._classify_cells(integer, text, text, text, boolean, text[], bytea) IS 'brings the classes of a client''s part of the cube up to date with an encoded model; writes only what differs';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], bigint[], bigint[], date, date, integer, text) IS 'computes the cells of parts of a client''s cube in one pass over its facts, or over those of the students that changed, and writes what differs from the stored rows';
+COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';

@@ -147,6 +147,15 @@ impl From<EngineError> for Error {
                 Self::new(Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, error.to_string())
             }
             EngineError::Dimension { .. } => Self::new(Code::ERRCODE_DATA_EXCEPTION, error.to_string()),
+            EngineError::Limit { what, .. } => {
+                let hint = match *what {
+                    "clusters" => "Raise eps or min_points.",
+                    _ => "Use algorithm => 'kmeans', which has no such limit, or fit less at once: a client of its own, a coarser level or grain.",
+                };
+                Self::new(Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED, error.to_string()).hint(hint)
+            }
+            EngineError::NoSolution { .. } => Self::new(Code::ERRCODE_DATA_EXCEPTION, error.to_string())
+                .hint("Raise its option regularisation, lower k, or use algorithm => 'kmeans'."),
             EngineError::ThreadPool { .. } => {
                 Self::new(Code::ERRCODE_INSUFFICIENT_RESOURCES, error.to_string()).hint("Lower empatia.threads.")
             }

@@ -5,6 +5,7 @@
 
 use pgrx::prelude::*;
 
+mod activity;
 mod cube;
 pub mod error;
 pub mod guc;

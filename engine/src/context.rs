@@ -232,6 +232,11 @@ impl Context {
         self.pool.install(work)
     }
 
+    /// The progress sink.
+    pub fn progress(&self) -> Option<&Arc<Progress>> {
+        self.progress.as_ref()
+    }
+
     /// Announces `units` of work to the progress sink.
     pub fn expect_work(&self, units: u64) {
         if let Some(progress) = &self.progress {

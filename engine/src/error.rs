@@ -67,6 +67,19 @@ pub enum EngineError {
     #[error(transparent)]
     Codec(#[from] CodecError),
 
+    /// Input or outcome beyond what an algorithm takes.
+    #[error("{algorithm} takes at most {limit} {what}, not {found}")]
+    Limit {
+        algorithm: &'static str,
+        what: &'static str,
+        limit: usize,
+        found: usize,
+    },
+
+    /// An algorithm of linfa ended without a result.
+    #[error("{algorithm} found no solution: {reason}")]
+    NoSolution { algorithm: &'static str, reason: String },
+
     /// An error of linfa's own, met behind its traits.
     #[error(transparent)]
     Linfa(#[from] linfa::Error),

@@ -119,7 +119,7 @@ fn segments_scores_ranks_and_sizes_equal_those_of_the_scikit_learn_pipeline() {
             close(feature.mean, *mean);
             close(feature.sd, *sd);
         }
-        close(model.kmeans().inertia(), case.inertia);
+        close(model.kmeans().unwrap().inertia(), case.inertia);
         for (segment, (score, (centroid, size))) in model
             .ranked()
             .iter()

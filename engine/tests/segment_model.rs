@@ -129,7 +129,7 @@ fn all_rows_equal_gives_one_segment_of_rank_one() {
     let rows = WeightedRows::new(vec![3.0, 0.0], 2, vec![50.0]).unwrap();
     let params = KMeansParams::new(4).check().unwrap();
     let model = SegmentModel::fit(&context(), &features(), &[1.0, 1.5], &params, &rows).unwrap();
-    assert!(model.kmeans().is_reduced());
+    assert!(model.kmeans().unwrap().is_reduced());
     assert_eq!(model.assign(&[3.0, 0.0]).unwrap(), 1);
     approx::assert_relative_eq!(model.segments()[0].score, 3.0, max_relative = 1e-14);
 }

@@ -64,17 +64,21 @@ BEGIN
         IF NOT pg_try_advisory_xact_lock(hashtextextended('empatia.build', who.client_id)) THEN
             PERFORM empatia._fail('lock_not_available', format('another session is building the cube of client "%s"', who.code), 'Wait until it is done.');
         END IF;
+        PERFORM empatia._doing(format('build_cube of %s, structure', who.code));
         at_change := empatia._sync_cube(who.client_id);
         left_out := NULL;
         reported := false;
         EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, b.model_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
             INTO classified USING who.client_id;
+        PERFORM empatia._doing(format('build_cube of %s, changed cells', who.code));
         parts := empatia._plan_parts(who.client_id, level, grain, range.range_from, range.range_to, range.automatic_from, range.automatic_to, full_build);
         native := empatia._is_native(who.client_id);
         IF native THEN
+            PERFORM empatia._doing(format('build_cube of %s, cells', who.code));
             SELECT b.parts, b.left_out INTO parts, left_out FROM empatia._build_native(who.client_id, parts) b;
         END IF;
         FOREACH part IN ARRAY parts LOOP
+            PERFORM empatia._doing(format('build_cube of %s, %s x %s', who.code, part.level, part.grain));
             reported := reported OR part.mode = 'full';
             IF NOT native AND part.mode <> 'unchanged' THEN
                 part := empatia._build_sql(who.client_id, part);
@@ -100,8 +104,10 @@ BEGIN
             AND h.change_id <= (SELECT min(b.change_id) FROM {results}.cube_build b WHERE b.client_id = $1)') USING who.client_id;
     END LOOP;
     IF written <> '{}' THEN
+        PERFORM empatia._doing('build_cube, statistics');
         PERFORM empatia._analyze_cube('cube', written);
     END IF;
+    PERFORM empatia._doing(NULL);
 END
 $$;
 COMMENT ON FUNCTION empatia.build_cube(text, text, date, date, text, boolean) IS

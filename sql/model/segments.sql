@@ -1,4 +1,4 @@
--- Segments: weighted K-Means on the distinct feature vectors of the dense cube.
+-- Segments: weighted K-Means, a Gaussian mixture or DBSCAN on the distinct feature vectors of the dense cube.
 
 CREATE TYPE empatia.segment_row AS (model_version bigint, client text, level text, grain text, rank integer, label text, size bigint,
     share double precision, score double precision, centroid jsonb);
@@ -19,16 +19,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                      WHERE l.rank = $3 AND l.level IN ($1, '*') AND l.grain IN ($2, '*')
                      -- a row for the level and grain goes before one for the level, and that before one for the grain
                      ORDER BY l.level = '*', l.grain = '*' LIMIT 1),
-                    'segmento ' || $3)
+                    CASE rank WHEN 0 THEN 'ruído' ELSE 'segmento ' || $3 END)
 $$;
-COMMENT ON FUNCTION empatia._label(text, text, integer) IS 'label of a rank at a level and grain';
+COMMENT ON FUNCTION empatia._label(text, text, integer) IS 'label of a rank at a level and grain; rank 0 is the noise of DBSCAN';
 
 CREATE FUNCTION empatia._features(level text, grain text) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce((SELECT p.features FROM empatia.pipeline p WHERE p.level = $1 AND p.grain = $2),
                     ARRAY['posts', 'post_replies', 'help_requests', 'help_request_replies', 'assigned_exercises', 'submitted_exercises'])
 $$;
-COMMENT ON FUNCTION empatia._features(text, text) IS 'K-Means features of a level and grain';
+COMMENT ON FUNCTION empatia._features(text, text) IS 'features of the segments of a level and grain';
 
 CREATE FUNCTION empatia._by_feature(features text[], numbers double precision[]) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -36,7 +36,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION empatia._by_feature(text[], double precision[]) IS 'numbers by the name of their feature';
 
-CREATE FUNCTION empatia._fit_part(level text, grain text, k integer, client text, seed bigint, n_init integer, max_iter integer, tolerance double precision)
+CREATE FUNCTION empatia._fit_part(level text, grain text, k integer, client text, seed bigint, n_init integer, max_iter integer, tolerance double precision,
+    algorithm text, options jsonb)
 RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -61,34 +62,33 @@ BEGIN
     SELECT array_agg(coalesce(w.weight, 0) ORDER BY u.i) INTO weights
     FROM unnest(features) WITH ORDINALITY u (f, i) LEFT JOIN empatia.score_weight w ON w.measure = u.f;
     SELECT * INTO fitted FROM empatia._fit_segments(CASE WHEN results IS NULL THEN empatia._vectors_sql(level, grain, features) ELSE '' END, id, features, weights, clusters, seed, n_init, max_iter, tolerance,
-                                                     results, level, grain);
-    IF fitted.n_clusters < clusters THEN
+        algorithm, options, results, level, grain);
+    IF fitted.n_clusters < clusters AND algorithm <> 'dbscan' THEN
         RAISE NOTICE '% x %: % instead of % segments, for there are no more distinct rows', level, grain, fitted.n_clusters, clusters;
     END IF;
     INSERT INTO empatia.model (level, grain, client_id, client, algorithm, target, features, parameters, metrics, date_from, date_to,
                                rows, distinct_rows, seconds, seed, fingerprint, extension_version, encoded)
-    VALUES (level, grain, id, client, 'kmeans', 'segment', features,
-            jsonb_build_object('k', clusters, 'n_init', fitted.starts, 'max_iter', max_iter, 'tolerance', tolerance, 'score_weights', empatia._by_feature(features, weights)),
-            jsonb_build_object('segments', fitted.n_clusters, 'inertia', fitted.inertia, 'iterations', fitted.iterations,
-                               'converged', fitted.converged, 'spread', fitted.spread),
+    VALUES (level, grain, id, client, algorithm, 'segment', features,
+            fitted.parameters || jsonb_build_object('score_weights', empatia._by_feature(features, weights)), fitted.metrics,
             range.first, range.last, fitted.total_rows, fitted.distinct_rows, extract(epoch FROM clock_timestamp() - began),
             seed, fitted.fingerprint, empatia.version(), fitted.encoded)
     RETURNING version INTO new_version;
     RETURN new_version;
 END
 $$;
-COMMENT ON FUNCTION empatia._fit_part(text, text, integer, text, bigint, integer, integer, double precision) IS 'fits and registers the segments of one level and grain; returns the model version, null where there are no rows';
+COMMENT ON FUNCTION empatia._fit_part(text, text, integer, text, bigint, integer, integer, double precision, text, jsonb) IS 'fits and registers the segments of one level and grain; returns the model version, null where there are no rows';
 
 CREATE FUNCTION empatia._segments(model_version bigint) RETURNS SETOF empatia.segment_row
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.version, m.client, m.level, m.grain, s.rank, empatia._label(m.level, m.grain, s.rank), s.size,
            s.size::double precision / nullif(m.rows, 0), s.score + 0.0 /* never -0 */, empatia._by_feature(m.features, s.centroid)
-    FROM empatia.model m, empatia._describe_segments(m.encoded) s WHERE m.version = $1 ORDER BY s.rank
+    FROM empatia.model m, empatia._describe_segments(m.encoded) s WHERE m.version = $1 ORDER BY s.rank = 0, s.rank
 $$;
-COMMENT ON FUNCTION empatia._segments(bigint) IS 'segments of a model, best first';
+COMMENT ON FUNCTION empatia._segments(bigint) IS 'segments of a model, best first, noise last';
 
 CREATE FUNCTION empatia.kmeans_segments(level text DEFAULT NULL, grain text DEFAULT NULL, k integer DEFAULT NULL, client text DEFAULT NULL,
-    seed bigint DEFAULT 42, n_init integer DEFAULT NULL, max_iter integer DEFAULT 300, tolerance double precision DEFAULT 1e-4)
+    seed bigint DEFAULT 42, n_init integer DEFAULT NULL, max_iter integer DEFAULT 300, tolerance double precision DEFAULT 1e-4,
+    algorithm text DEFAULT 'kmeans', options jsonb DEFAULT '{}')
 RETURNS SETOF empatia.segment_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -98,17 +98,24 @@ BEGIN
     IF k < 1 OR k > 1000 THEN
         PERFORM empatia._fail('invalid_parameter_value', format('k must be within 1..1000, not %s', k));
     END IF;
-    IF seed IS NULL OR max_iter IS NULL OR tolerance IS NULL THEN
-        PERFORM empatia._fail('null_value_not_allowed', 'seed, max_iter and tolerance must not be null', 'Leave them out to get their defaults.');
+    IF seed IS NULL OR max_iter IS NULL OR tolerance IS NULL OR algorithm IS NULL OR options IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'seed, max_iter, tolerance, algorithm and options must not be null', 'Leave them out to get their defaults.');
+    END IF;
+    IF algorithm = 'dbscan' AND (k IS NOT NULL OR n_init IS NOT NULL) THEN
+        PERFORM empatia._fail('invalid_parameter_value', 'dbscan has neither k nor n_init: it finds the number of segments itself',
+            'Leave them out; options => ''{"eps": 0.5, "min_points": 20}'' says how dense a segment is.');
     END IF;
     FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
-        version := empatia._fit_part(part.combination_level, part.combination_grain, k, client, seed, n_init, max_iter, tolerance);
+        PERFORM empatia._doing(format('segments of %s x %s', part.combination_level, part.combination_grain));
+        version := empatia._fit_part(part.combination_level, part.combination_grain, k, client, seed, n_init, max_iter, tolerance,
+            algorithm, options);
         RETURN QUERY SELECT s.* FROM empatia._segments(version) s;
     END LOOP;
+    PERFORM empatia._doing(NULL);
 END
 $$;
-COMMENT ON FUNCTION empatia.kmeans_segments(text, text, integer, text, bigint, integer, integer, double precision) IS
-    'discovers the segments of a level and grain (or of every active combination) and registers the model; client: a model of that client alone; n_init null: 10 starts, or 100 where those disagree';
+COMMENT ON FUNCTION empatia.kmeans_segments(text, text, integer, text, bigint, integer, integer, double precision, text, jsonb) IS
+    'discovers the segments of a level and grain (or of every active combination) and registers the model; client: a model of that client alone; n_init null: 10 starts, or 100 where those of kmeans disagree; algorithm: kmeans, gmm (options: regularisation, covariance), dbscan (options: eps, min_points)';
 
 -- The newest model that applies: the client's own before the one of all clients.
 CREATE FUNCTION empatia._model_for(level text, grain text, client_id integer) RETURNS bigint
@@ -150,7 +157,7 @@ BEGIN
                s.size::double precision / nullif(m.rows, 0), s.score + 0.0 /* never -0 */, empatia._by_feature(m.features, s.centroid),
                empatia._by_feature(m.features, s.standardised), (m.metrics ->> 'inertia')::double precision,
                judged.silhouette, judged.silhouette_sample, judged.davies_bouldin, judged.calinski_harabasz
-        FROM empatia._describe_segments(m.encoded) s ORDER BY s.rank;
+        FROM empatia._describe_segments(m.encoded) s ORDER BY s.rank = 0, s.rank;
 END
 $$;
 COMMENT ON FUNCTION empatia.segment_profile(text, text, text) IS
@@ -168,8 +175,10 @@ BEGIN
     IF k_min IS NULL OR k_max IS NULL OR seed IS NULL OR n_init IS NULL THEN
         PERFORM empatia._fail('null_value_not_allowed', 'k_min, k_max, seed and n_init must not be null', 'Leave them out to get their defaults.');
     END IF;
+    PERFORM empatia._doing(format('choose_k of %s x %s', level, grain));
     RETURN QUERY SELECT level, grain, t.k, t.n_clusters, t.inertia, t.silhouette, t.silhouette_sample, t.davies_bouldin, t.calinski_harabasz, t.elbow, t.recommended
         FROM empatia._try_k(empatia._vectors_sql(level, grain, features), id, features, k_min, k_max, seed, n_init, empatia._native_results(level, grain), level, grain) t;
+    PERFORM empatia._doing(NULL);
 END
 $$;
 COMMENT ON FUNCTION empatia.choose_k(text, text, integer, integer, text, bigint, integer) IS

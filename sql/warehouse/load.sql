@@ -38,9 +38,12 @@ BEGIN
                 RETURN NEXT done;
                 CONTINUE;
             END IF;
+            PERFORM empatia._doing(format('load %s, reading %s', done.client, stream.stream));
             done.read := empatia._read_stream(src, stream);
+            PERFORM empatia._doing(format('load %s, checking %s rows of %s', done.client, done.read, stream.stream));
             PERFORM empatia._stage_stream(src, stream, zone);
             done.rejected := empatia._reject_rows(src, stream);
+            PERFORM empatia._doing(format('load %s, writing %s rows of %s', done.client, done.read, stream.stream));
             SELECT w.inserted, w.updated, w.deleted INTO done.inserted, done.updated, done.deleted FROM empatia._write_stream(src, stream) w;
             INSERT INTO empatia.source_cursor AS c (source_id, stream, cursor_at, loaded_at)
             -- a row from the future (the year 9999 of a broken clock) is read every time; it must not hide what comes after it
@@ -56,6 +59,7 @@ BEGIN
         PERFORM empatia._move_facts(id);
     END IF;
     DROP TABLE IF EXISTS pg_temp._raw, pg_temp._staged;
+    PERFORM empatia._doing(NULL);
 END
 $$;
 COMMENT ON FUNCTION empatia._load_client(integer) IS 'loads every source of a client, all or nothing';

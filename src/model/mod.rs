@@ -1,4 +1,5 @@
 //! Models: the numbers behind the SQL of `sql/model/`. SQL chooses rows and keeps the registry, the engine computes.
+mod algorithm;
 mod classes;
 mod classify;
 mod part;

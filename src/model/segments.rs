@@ -1,16 +1,18 @@
-//! K-Means segments: fit, describe, judge, assign.
+//! Segments: fit, describe, judge, assign.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use empatia_engine::data::{FeatureSpec, Recipe};
+use empatia_engine::data::{FeatureSpec, Recipe, WeightedRows};
+use empatia_engine::error::EngineError;
 use empatia_engine::kmeans::{choose_k, KMeansParams};
 use empatia_engine::metrics::{calinski_harabasz, davies_bouldin, silhouette, Silhouette, SilhouetteParams};
-use empatia_engine::segment::SegmentModel;
-use linfa::ParamGuard;
+use empatia_engine::segment::{SegmentModel, NOISE_RANK};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use pgrx::JsonB;
 
+use super::algorithm::{recorded, Arguments, Methods};
 use super::part::Part;
 use super::predictor::rank_class;
 use super::vectors::{fingerprint, Vectors};
@@ -21,23 +23,6 @@ use crate::pg::threads::run_interruptible;
 fn size(name: &str, value: i32) -> Result<usize> {
     usize::try_from(value).map_err(|_| Error::invalid_parameter(name, "zero or more", value))
 }
-
-/// The engine's parameters from SQL arguments; their domains are the engine's to check.
-fn params(k: i32, seed: i64, n_init: i32, max_iter: i32, tolerance: f64) -> Result<KMeansParams> {
-    Ok(KMeansParams::new(size("k", k)?)
-        // a seed is a pattern of bits: negative ones are as good as any
-        .seed(seed as u64)
-        .n_init(size("n_init", n_init)?)
-        .max_iter(size("max_iter", max_iter)?)
-        .tolerance(tolerance))
-}
-
-/// Starts unless asked otherwise, and where those disagree on at most so many distinct vectors, on which starts are cheap.
-const STARTS: i32 = 10;
-const MORE_STARTS: i32 = 100;
-const CHEAP_ROWS: usize = 20_000;
-/// (worst - best) / best inertia from which starts disagree: they found different optima, and there may be a better one.
-const SPREAD: f64 = 1e-9;
 
 /// The part of the cube whose vectors are counted here instead of by a query.
 fn part_of(
@@ -55,7 +40,7 @@ fn part_of(
 /// Fits segments on the vectors of `query`, or on those of the cube's part in schema `results` where that is given, and
 /// returns the model's bytes with what the registry records.
 ///
-/// `score_weights`: one per feature. `n_init` null: 10 starts, or 100 where those disagree. `n_clusters` is less than `k` where there are fewer distinct vectors.
+/// `score_weights`: one per feature. `n_init` null: as the algorithm has it. `n_clusters` is less than `k` where there are fewer distinct vectors.
 #[pg_extern(name = "_fit_segments", volatile, parallel_unsafe)]
 #[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn fit_segments(
@@ -68,6 +53,8 @@ fn fit_segments(
     n_init: Option<i32>,
     max_iter: i32,
     tolerance: f64,
+    algorithm: default!(&str, "'kmeans'"),
+    options: default!(Option<JsonB>, "NULL"),
     results: default!(Option<&str>, "NULL"),
     level: default!(Option<&str>, "NULL"),
     grain: default!(Option<&str>, "NULL"),
@@ -81,47 +68,48 @@ fn fit_segments(
             name!(fingerprint, String),
             name!(n_clusters, i32),
             name!(inertia, f64),
-            name!(iterations, i32),
-            name!(converged, bool),
-            name!(spread, f64),
-            name!(starts, i32),
+            name!(parameters, JsonB),
+            name!(metrics, JsonB),
         ),
     >,
     ErrorReport,
 > {
-    let with_starts = |starts| params(k, seed, starts, max_iter, tolerance);
-    let first = with_starts(n_init.unwrap_or(STARTS))?;
-    let more = with_starts(MORE_STARTS)?;
+    let arguments = Arguments {
+        k: size("k", k)?,
+        // a seed is a pattern of bits: negative ones are as good as any
+        seed: seed as u64,
+        n_init: n_init.map(|n| size("n_init", n)).transpose()?,
+        max_iter: size("max_iter", max_iter)?,
+        tolerance,
+    };
+    let methods = Methods::new(algorithm, &arguments, options.map(|options| options.0))?;
     let part = part_of(results, level, grain, &features)?;
     let vectors = Vectors::of(query, part.as_ref(), client_id, features.len())?;
     let specs: Vec<FeatureSpec> = features.into_iter().map(FeatureSpec::log1p).collect();
     let (model, encoded, distinct, fingerprint) = run_interruptible(move |ctx| {
         let rows = vectors.into_rows(ctx)?;
         let distinct = rows.n_rows();
-        let fit = |params: KMeansParams| SegmentModel::fit(ctx, &specs, &score_weights, &params.check()?, &rows);
-        let mut model = fit(first)?;
-        if n_init.is_none() && distinct <= CHEAP_ROWS && model.kmeans().spread() > SPREAD {
-            model = fit(more)?;
-        }
+        let model = methods.fit(distinct, |method| {
+            SegmentModel::fit_with(ctx, &specs, &score_weights, method, &rows)
+        })?;
         let encoded = model.to_bytes()?;
         Ok((model, encoded, distinct, fingerprint(&rows)))
     })?;
-    let kmeans = model.kmeans();
+    let (parameters, metrics) = recorded(&model, &arguments);
     Ok(TableIterator::once((
         encoded,
         model.training().total_weight as i64,
         distinct as i64,
         fingerprint,
-        kmeans.n_clusters() as i32,
-        kmeans.inertia(),
-        kmeans.iterations() as i32,
-        kmeans.converged(),
-        kmeans.spread(),
-        kmeans.starts().len() as i32,
+        model.segments().len() as i32,
+        model.inertia(),
+        JsonB(parameters),
+        JsonB(metrics),
     )))
 }
 
-/// The segments of an encoded model, best first; centroids per feature, original and standardised.
+/// The segments of an encoded model, best first, noise (rank 0) last; centroids per feature, original and standardised. Score and centroid
+/// are null where there is no row to tell them from: a noise that no row of the fit belongs to.
 #[pg_extern(name = "_describe_segments", immutable, parallel_safe)]
 #[allow(clippy::type_complexity)]
 fn describe_segments(
@@ -132,9 +120,9 @@ fn describe_segments(
         (
             name!(rank, i32),
             name!(size, i64),
-            name!(score, f64),
-            name!(centroid, Vec<f64>),
-            name!(standardised, Vec<f64>),
+            name!(score, Option<f64>),
+            name!(centroid, Option<Vec<f64>>),
+            name!(standardised, Option<Vec<f64>>),
         ),
     >,
     ErrorReport,
@@ -144,18 +132,19 @@ fn describe_segments(
     let mut rows: Vec<_> = model
         .segments()
         .iter()
-        .zip(model.kmeans().centroid_values().chunks_exact(p))
+        .zip(model.standardised_centroids().chunks_exact(p))
         .map(|(segment, standardised)| {
+            let known = !segment.centroid.is_empty();
             (
                 segment.rank as i32,
                 segment.weight as i64,
-                segment.score,
-                segment.centroid.clone(),
-                standardised.to_vec(),
+                known.then_some(segment.score),
+                known.then(|| segment.centroid.clone()),
+                known.then(|| standardised.to_vec()),
             )
         })
         .collect();
-    rows.sort_by_key(|row| row.0);
+    rows.sort_by_key(|row| (row.0 == NOISE_RANK as i32, row.0));
     Ok(TableIterator::new(rows))
 }
 
@@ -164,7 +153,7 @@ fn sampled(found: Option<Silhouette>) -> (Option<f64>, Option<i64>) {
     found.map_or((None, None), |s| (Some(s.value), s.sample_size.map(|n| n as i64)))
 }
 
-/// Indices of a model's segments over the vectors of `query`; null with fewer than two segments.
+/// Indices of a model's segments over the vectors of `query`, noise left out; null with fewer than two segments.
 #[pg_extern(name = "_judge_segments", volatile, parallel_unsafe)]
 #[allow(clippy::type_complexity)]
 fn judge_segments(
@@ -193,7 +182,8 @@ fn judge_segments(
     let (found, db, ch) = run_interruptible(move |ctx| {
         let rows = vectors.into_rows(ctx)?;
         let rows = model.recipe().transform(ctx, &rows)?.distinct(ctx)?;
-        let labels = model.kmeans().predict_rows(ctx, rows.values())?;
+        let labels = model.clusters().predict_rows(ctx, rows.values())?;
+        let (rows, labels) = without_noise(&model, rows, labels)?;
         Ok((
             silhouette(ctx, &rows, &labels, &SilhouetteParams::default())?,
             davies_bouldin(ctx, &rows, &labels)?,
@@ -202,6 +192,24 @@ fn judge_segments(
     })?;
     let (value, sample) = sampled(found);
     Ok(TableIterator::once((value, sample, db, ch)))
+}
+
+/// The rows that belong to a cluster, and their labels.
+fn without_noise(
+    model: &SegmentModel,
+    rows: WeightedRows,
+    mut labels: Vec<u32>,
+) -> Result<(WeightedRows, Vec<u32>), EngineError> {
+    let Some(noise) = model.clusters().noise().map(|noise| noise as u32) else {
+        return Ok((rows, labels));
+    };
+    let (mut values, mut weights) = (Vec::new(), Vec::new());
+    for ((row, weight), _) in rows.iter().zip(&labels).filter(|(_, label)| **label != noise) {
+        values.extend_from_slice(row);
+        weights.push(weight);
+    }
+    labels.retain(|label| *label != noise);
+    Ok((WeightedRows::new(values, rows.n_features(), weights)?, labels))
 }
 
 /// K-Means for every k of `k_min..=k_max` on the vectors of `query`, with the indices that help to choose.

@@ -69,6 +69,7 @@ unsafe fn check(table: pg_sys::Relation) -> Result<()> {
             ));
         }
         for privilege in [pg_sys::ACL_SELECT, pg_sys::ACL_UPDATE, pg_sys::ACL_DELETE] {
+            #[allow(clippy::useless_conversion)] // the type is wider since 16
             let found = pg_sys::pg_class_aclcheck((*table).rd_id, pg_sys::GetUserId(), privilege.into());
             if found != pg_sys::AclResult::ACLCHECK_OK {
                 return Err(Error::new(
@@ -194,7 +195,7 @@ impl<'a> Editor<'a> {
                     form.indisunique
                         && form.indisvalid
                         && usize::from(form.indnkeyatts.unsigned_abs()) == key.len()
-                        && (*(**index).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID)
+                        && (*(**index).rd_rel).relam == pg_sys::BTREE_AM_OID
                         && pg_sys::RelationGetIndexPredicate(*index).is_null()
                         && form.indkey.values.as_slice(key.len()) == key
                 });
@@ -279,7 +280,7 @@ impl<'a> Editor<'a> {
         // SAFETY: the current slot holds a row of the table, whose attributes up to the last are deformed first.
         unsafe {
             let slot = self.current;
-            pg_sys::slot_getsomeattrs_int(slot, (*(*slot).tts_tupleDescriptor).natts.into());
+            pg_sys::slot_getsomeattrs_int(slot, (*(*slot).tts_tupleDescriptor).natts);
             for ((value, number), (_, column)) in values.iter_mut().zip(&self.numbers).zip(self.columns) {
                 let position = *number as usize - 1;
                 if *(*slot).tts_isnull.add(position) {
@@ -305,7 +306,7 @@ impl<'a> Editor<'a> {
         unsafe {
             let (current, new) = (self.current, self.new);
             let natts = (*(*current).tts_tupleDescriptor).natts;
-            pg_sys::slot_getsomeattrs_int(current, natts.into());
+            pg_sys::slot_getsomeattrs_int(current, natts);
             let clear = (*(*new).tts_ops).clear;
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
                 if let Some(clear) = clear {

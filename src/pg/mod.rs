@@ -4,6 +4,7 @@
 //! longjmp at every call), so cleaning up is done in `Drop`, never by catching and going on; a callback given to
 //! PostgreSQL is `#[pg_guard]`, so no unwinding crosses a C frame; no Rust thread but the backend's own calls in.
 
+pub mod activity;
 pub mod append;
 pub mod column;
 pub mod copy_row;

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: the threads are started with all signals blocked, so a signal for the backend never runs a handler of
 //! PostgreSQL on one of them; the computation has ended before control returns to PostgreSQL; a cancel, a timeout or
-//! a termination raises the engine's cancel flag within [`POLL`]; a panic on a thread is an error, not an abort.
+//! a termination raises the engine's cancel flag within [`POLL`]; a panic on a thread is an error, not an abort. What the computation
+//! says of its progress, other sessions see.
 
 use std::any::Any;
 use std::mem::MaybeUninit;
@@ -12,12 +13,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use empatia_engine::context::Context;
+use empatia_engine::context::{Context, Progress};
 use empatia_engine::error::EngineError;
 use pgrx::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::guc;
+use crate::pg::activity::Shown;
 
 /// How often the backend's thread looks for an interrupt.
 pub const POLL: Duration = Duration::from_millis(5);
@@ -68,6 +70,7 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
     // that one and abort when the backend's own calls next.
     pg_sys::submodules::thread_check::check_active_thread();
     let cancel = Arc::new(AtomicBool::new(false));
+    let progress = Arc::new(Progress::default());
     let (running, ended) = channel::<()>();
 
     let outcome = thread::scope(|scope| {
@@ -84,6 +87,7 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
                     .threads(limits.threads)
                     .memory_budget(limits.memory)
                     .cancel_flag(Arc::clone(&cancel))
+                    .progress(Arc::clone(&progress))
                     .build()?;
                 context.run(|| work(&context))
             })
@@ -94,7 +98,7 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
                 )
             })?;
         drop(blocked);
-        watch(&ended, &cancel);
+        watch(&ended, &cancel, &progress);
         driver.join().map_err(|panic| panicked(panic.as_ref()))
     });
     // Reports the interrupt that stopped the work in PostgreSQL's own words.
@@ -113,6 +117,7 @@ pub fn start_context(limits: Limits) -> Result<Context> {
     Ok(Context::builder()
         .threads(limits.threads)
         .memory_budget(limits.memory)
+        .progress(Arc::default())
         .build()?)
 }
 
@@ -151,12 +156,14 @@ pub fn run_feeding<T: Send, R: Send>(
                     )
                 })?
         };
+        let mut shown = Shown::default();
         loop {
             match values.recv_timeout(POLL) {
                 Ok(value) => take(value)?,
                 Err(RecvTimeoutError::Timeout) => look_for_interrupt(cancel),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            context.progress().into_iter().for_each(|progress| shown.look(progress));
         }
         let outcome = driver.join().map_err(|panic| panicked(panic.as_ref()))?;
         if outcome.is_ok() {
@@ -169,9 +176,11 @@ pub fn run_feeding<T: Send, R: Send>(
 }
 
 /// Waits for the driver's end; raises the cancel flag once the backend is asked to cancel or to terminate.
-fn watch(ended: &Receiver<()>, cancel: &AtomicBool) {
+fn watch(ended: &Receiver<()>, cancel: &AtomicBool, progress: &Progress) {
+    let mut shown = Shown::default();
     while ended.recv_timeout(POLL) == Err(RecvTimeoutError::Timeout) {
         look_for_interrupt(cancel);
+        shown.look(progress);
     }
 }
 

@@ -29,7 +29,7 @@ select distinct categoria_engajamento from shown order by 1;
 select written_rows, model_version from empatia.classify();
 select * from shown;
 insert into empatia.label_rank (level, grain, rank, label) values ('DIA', 'WEEK', 1, 'x');
-insert into empatia.label_rank (rank, label) values (0, 'x');
+insert into empatia.label_rank (rank, label) values (-1, 'x');
 insert into empatia.label_rank (rank, label) values (9, '');
 
 -- a second client, by hand as the first

@@ -54,7 +54,7 @@ update empatia.score_weight set weight = 1 where measure = 'posts';
 select count(*) from empatia.kmeans_segments('SPA', 'WEEK', 2, seed => 7);
 select count(*) from empatia.kmeans_segments('SPA', 'WEEK', 2, seed => 7);
 select count(*) as models, count(distinct encoded) as different, count(distinct fingerprint) as fingerprints from empatia.model where seed = 7;
-select level, grain, client, algorithm, target, features, parameters, metrics - '{iterations,spread}'::text[] as metrics, date_from, date_to, rows, distinct_rows, seconds >= 0 as seconds,
+select level, grain, client, algorithm, target, features, parameters, metrics - '{iterations,spread,inertia}'::text[] as metrics, date_from, date_to, rows, distinct_rows, seconds >= 0 as seconds,
        seed, length(fingerprint), extension_version = empatia.version() as extension_version, created_by = current_user as created_by, encoded is not null as encoded
 from empatia.model order by version desc limit 1;
 -- other data, another fingerprint

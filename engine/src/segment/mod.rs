@@ -1,16 +1,25 @@
 //! The segment model as one value: everything that turns raw features into a rank, and how it came about.
 //!
-//! A cluster's score is the weighted sum of its centroid's features on the original scale; rank 1 is the best score.
-//! Labels are a table of the extension, looked up by rank.
+//! A segment's score is the weighted sum of its centroid's features on the original scale; rank 1 is the best score, rank 0 the noise of
+//! DBSCAN. Labels are a table of the extension, looked up by rank.
+
+mod clusters;
+mod rank;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Kind};
 use crate::context::Context;
-use crate::data::{FeatureSpec, Recipe, WeightedRows};
+use crate::data::{check_value, FeatureSpec, Recipe, WeightedRows};
+use crate::density::DensityModel;
 use crate::error::{EngineError, Result};
 use crate::kmeans::{KMeansModel, KMeansValidParams};
+use crate::mixture::MixtureModel;
+use rank::{rank, Members};
+
+pub use clusters::{Clusters, Method};
+pub use rank::NOISE_RANK;
 
 /// Rows per parallel task of the bulk assignment.
 const TASK_ROWS: usize = 8_192;
@@ -40,9 +49,9 @@ pub fn default_features() -> Vec<FeatureSpec> {
 /// One segment: a cluster in the terms of its users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
-    /// 1 is the highest score.
+    /// 1 is the highest score; [`NOISE_RANK`] the noise.
     pub rank: u32,
-    /// Centroid on the original scale, p.
+    /// Centroid on the original scale, p; empty where no row is noise.
     pub centroid: Vec<f64>,
     /// Sum over the features of score weight x centroid.
     pub score: f64,
@@ -54,7 +63,7 @@ pub struct Segment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingFacts {
     pub seed: u64,
-    /// Clusters asked for.
+    /// Clusters asked for; 0 where the algorithm finds their number.
     pub k: usize,
     /// Distinct rows with a positive weight.
     pub distinct_rows: usize,
@@ -66,76 +75,148 @@ pub struct TrainingFacts {
 
 /// A fitted segmentation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "StoredSegmentModel")]
+#[serde(try_from = "StoredSegmentModel", into = "StoredSegmentModel")]
 pub struct SegmentModel {
     recipe: Recipe,
-    kmeans: KMeansModel,
+    clusters: Clusters,
     score_weights: Vec<f64>,
     /// In the order of the clusters.
     segments: Vec<Segment>,
+    members: Members,
     training: TrainingFacts,
 }
 
-/// What was stored, before it is trusted.
-#[derive(Deserialize)]
+/// What is stored; read back, it is not trusted. One of the three models is there.
+#[derive(Serialize, Deserialize)]
 struct StoredSegmentModel {
     recipe: Recipe,
-    kmeans: KMeansModel,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kmeans: Option<KMeansModel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mixture: Option<MixtureModel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    density: Option<DensityModel>,
     score_weights: Vec<f64>,
     segments: Vec<Segment>,
+    /// Standardised centroids and inertia, which K-Means has itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    means: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inertia: Option<f64>,
     training: TrainingFacts,
+}
+
+impl From<SegmentModel> for StoredSegmentModel {
+    fn from(model: SegmentModel) -> Self {
+        let (mut kmeans, mut mixture, mut density) = (None, None, None);
+        let (mut means, mut inertia) = (model.members.means, Some(model.members.inertia));
+        match model.clusters {
+            Clusters::KMeans(found) => {
+                kmeans = Some(found);
+                (means, inertia) = (Vec::new(), None);
+            }
+            Clusters::Mixture(found) => mixture = Some(found),
+            Clusters::Density(found) => density = Some(found),
+        }
+        Self {
+            recipe: model.recipe,
+            kmeans,
+            mixture,
+            density,
+            score_weights: model.score_weights,
+            segments: model.segments,
+            means,
+            inertia,
+            training: model.training,
+        }
+    }
 }
 
 impl TryFrom<StoredSegmentModel> for SegmentModel {
     type Error = EngineError;
 
     fn try_from(stored: StoredSegmentModel) -> Result<Self> {
-        let (p, clusters) = (stored.recipe.n_features(), stored.kmeans.n_clusters());
-        same("features", p, stored.kmeans.n_features())?;
+        let (means, inertia) = (stored.means, stored.inertia.unwrap_or(0.0));
+        let (clusters, means, inertia) = match (stored.kmeans, stored.mixture, stored.density) {
+            (Some(model), None, None) => {
+                let (means, inertia) = (model.centroid_values().to_vec(), model.inertia());
+                (Clusters::KMeans(model), means, inertia)
+            }
+            (None, Some(model), None) => (Clusters::Mixture(model), means, inertia),
+            (None, None, Some(model)) => (Clusters::Density(model), means, inertia),
+            _ => return Err(EngineError::invalid("models", "one", "none or several")),
+        };
+        let (p, n) = (stored.recipe.n_features(), clusters.n_clusters());
+        same("features", p, clusters.n_features())?;
         same("score weights", p, stored.score_weights.len())?;
-        same("segments", clusters, stored.segments.len())?;
-        for segment in &stored.segments {
+        same("segments", n, stored.segments.len())?;
+        same("centroid values", n * p, means.len())?;
+        for (index, value) in means.iter().enumerate() {
+            check_value(*value, index / p, index % p)?;
+        }
+        let mut ranks = Vec::with_capacity(n);
+        for (cluster, segment) in stored.segments.iter().enumerate() {
+            if clusters.noise() == Some(cluster) {
+                same("rank of the noise", NOISE_RANK as usize, segment.rank as usize)?;
+                if segment.centroid.is_empty() && segment.weight == 0.0 {
+                    continue;
+                }
+            } else {
+                ranks.push(segment.rank);
+            }
             same("features", p, segment.centroid.len())?;
         }
-        let mut ranks: Vec<u32> = stored.segments.iter().map(|segment| segment.rank).collect();
         ranks.sort_unstable();
-        if !ranks.iter().copied().eq(1..=clusters as u32) {
+        if !ranks.iter().copied().eq(1..=ranks.len() as u32) {
             return Err(EngineError::invalid(
                 "ranks",
-                format!("1 to {clusters}, each once"),
+                format!("1 to {}, each once", ranks.len()),
                 format!("{ranks:?}"),
             ));
         }
-        let StoredSegmentModel {
-            recipe,
-            kmeans,
-            score_weights,
-            segments,
-            training,
-        } = stored;
+        let weights = stored.segments.iter().map(|segment| segment.weight).collect();
         Ok(Self {
-            recipe,
-            kmeans,
-            score_weights,
-            segments,
-            training,
+            recipe: stored.recipe,
+            clusters,
+            score_weights: stored.score_weights,
+            segments: stored.segments,
+            members: Members {
+                means,
+                weights,
+                inertia,
+            },
+            training: stored.training,
         })
     }
 }
 
 impl SegmentModel {
-    /// Fits recipe and clusters on raw `rows` (n x p, weights = multiplicities) and ranks the clusters.
-    ///
-    /// `score_weights`: one per feature; see [`default_score_weight`].
+    /// [`SegmentModel::fit_with`] K-Means.
     ///
     /// # Errors
-    /// Those of [`Recipe::fit`] and [`KMeansValidParams::fit_rows`]; [`EngineError::Dimension`] and
-    /// [`EngineError::InvalidParameter`] for the score weights.
+    /// As there.
     pub fn fit(
         ctx: &Context,
         features: &[FeatureSpec],
         score_weights: &[f64],
         params: &KMeansValidParams,
+        rows: &WeightedRows,
+    ) -> Result<Self> {
+        Self::fit_with(ctx, features, score_weights, &Method::KMeans(params.clone()), rows)
+    }
+
+    /// Fits recipe and clusters on raw `rows` (n x p, weights = multiplicities) and ranks the clusters.
+    ///
+    /// `score_weights`: one per feature; see [`default_score_weight`].
+    ///
+    /// # Errors
+    /// Those of [`Recipe::fit`] and of the method's own fit; [`EngineError::Dimension`] and [`EngineError::InvalidParameter`] for the
+    /// score weights.
+    pub fn fit_with(
+        ctx: &Context,
+        features: &[FeatureSpec],
+        score_weights: &[f64],
+        method: &Method,
         rows: &WeightedRows,
     ) -> Result<Self> {
         same("score weights", features.len(), score_weights.len())?;
@@ -149,21 +230,24 @@ impl SegmentModel {
         let recipe = Recipe::fit(ctx, features, &distinct)?;
         // Again: rounding may have made rows equal.
         let standardised = recipe.transform(ctx, &distinct)?.distinct(ctx)?;
-        let kmeans = params.fit_distinct(ctx, &standardised)?;
-        let segments = rank(&recipe, &kmeans, score_weights)?;
+        let clusters = method.fit(ctx, &standardised)?;
+        let members = Members::of(ctx, &clusters, &standardised)?;
+        let segments = rank(&recipe, &clusters, &members, score_weights)?;
+        let (seed, k, max_iter, tolerance) = method.facts();
         let training = TrainingFacts {
-            seed: params.seed(),
-            k: params.k(),
+            seed,
+            k,
             distinct_rows: distinct.n_rows(),
             total_weight: distinct.total_weight(),
-            max_iter: params.max_iter(),
-            tolerance: params.tolerance(),
+            max_iter,
+            tolerance,
         };
         Ok(Self {
             recipe,
-            kmeans,
+            clusters,
             score_weights: score_weights.to_vec(),
             segments,
+            members,
             training,
         })
     }
@@ -205,7 +289,7 @@ impl SegmentModel {
 
     fn assign_with(&self, raw: &[f64], standardised: &mut [f64], row: usize) -> Result<u32> {
         self.recipe.transform_row(raw, standardised, row)?;
-        let cluster = self.kmeans.predict_row(standardised)? as usize;
+        let cluster = self.clusters.predict_row(standardised)? as usize;
         let segments = self.segments.get(cluster).map(|segment| segment.rank);
         segments.ok_or(EngineError::Dimension {
             what: "segments",
@@ -219,9 +303,27 @@ impl SegmentModel {
         &self.recipe
     }
 
-    /// The clusters in standardised space: centroids, sizes, inertia, starts.
-    pub fn kmeans(&self) -> &KMeansModel {
-        &self.kmeans
+    /// What the segments were found with, in standardised space.
+    pub fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// The clusters of K-Means: centroids, sizes, inertia, starts.
+    pub fn kmeans(&self) -> Option<&KMeansModel> {
+        match &self.clusters {
+            Clusters::KMeans(model) => Some(model),
+            _ => None,
+        }
+    }
+
+    /// Standardised centroids in the order of the clusters, row-major; zeros for a noise without rows.
+    pub fn standardised_centroids(&self) -> &[f64] {
+        &self.members.means
+    }
+
+    /// Sum over the dense rows, those of the noise left out, of the squared distance to their segment's centroid.
+    pub fn inertia(&self) -> f64 {
+        self.members.inertia
     }
 
     /// Score weight per feature, p.
@@ -234,10 +336,10 @@ impl SegmentModel {
         &self.segments
     }
 
-    /// The segments by rank, best first.
+    /// The segments by rank, best first, noise last.
     pub fn ranked(&self) -> Vec<&Segment> {
         let mut ranked: Vec<&Segment> = self.segments.iter().collect();
-        ranked.sort_by_key(|segment| segment.rank);
+        ranked.sort_by_key(|segment| (segment.rank == NOISE_RANK, segment.rank));
         ranked
     }
 
@@ -261,35 +363,6 @@ impl SegmentModel {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Ok(codec::decode(Kind::SEGMENT, bytes)?)
     }
-}
-
-/// Ranks the clusters by score; equal scores by the centroid, larger first, then by cluster.
-fn rank(recipe: &Recipe, kmeans: &KMeansModel, score_weights: &[f64]) -> Result<Vec<Segment>> {
-    let mut segments = Vec::with_capacity(kmeans.n_clusters());
-    for (centroid, weight) in kmeans
-        .centroid_values()
-        .chunks_exact(recipe.n_features())
-        .zip(kmeans.cluster_weights())
-    {
-        let centroid = recipe.inverse(centroid)?;
-        let score = centroid.iter().zip(score_weights).map(|(c, w)| c * w).sum::<f64>();
-        segments.push(Segment {
-            rank: 0,
-            centroid,
-            score,
-            weight: *weight,
-        });
-    }
-    let mut order: Vec<usize> = (0..segments.len()).collect();
-    order.sort_by(|a, b| {
-        let (a, b) = (&segments[*a], &segments[*b]);
-        let by_centroid = a.centroid.iter().zip(&b.centroid).map(|(x, y)| y.total_cmp(x));
-        by_centroid.fold(b.score.total_cmp(&a.score), std::cmp::Ordering::then)
-    });
-    for (rank, cluster) in (1..).zip(order) {
-        segments[cluster].rank = rank;
-    }
-    Ok(segments)
 }
 
 fn same(what: &'static str, expected: usize, found: usize) -> Result<()> {
