@@ -59,6 +59,14 @@ pub enum EngineError {
         found: usize,
     },
 
+    /// A column is not what the recipe was fitted on; `found` may be "absent".
+    #[error("column {name} must be {expected}, not {found}")]
+    Column {
+        name: String,
+        expected: &'static str,
+        found: &'static str,
+    },
+
     /// The operating system refused the worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]
     ThreadPool { threads: usize, reason: String },
