@@ -5,6 +5,7 @@
 
 use crate::codec::CodecError;
 use crate::cube::CubeError;
+use crate::validate::Refusal;
 
 /// What can go wrong in a computation of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,10 @@ pub enum EngineError {
         expected: &'static str,
         found: &'static str,
     },
+
+    /// The data do not suffice for what was asked.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
 
     /// The operating system refused the worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]

@@ -5,12 +5,17 @@
 #![forbid(unsafe_code)]
 
 pub mod calendar;
+pub mod calibrate;
 pub mod codec;
 pub mod context;
 pub mod cube;
 pub mod data;
+pub mod ensemble;
 pub mod error;
 pub mod kmeans;
+pub mod linear;
 pub mod metrics;
 mod random;
 pub mod segment;
+pub mod threshold;
+pub mod validate;

@@ -181,6 +181,13 @@ impl Table {
             columns: self.columns.iter().map(take).collect::<Result<_>>()?,
         })
     }
+
+    /// The table with the values of column `index` replaced.
+    pub(crate) fn with_values(&self, index: usize, values: Values) -> Table {
+        let mut table = self.clone();
+        table.columns[index].values = values;
+        table
+    }
 }
 
 pub(crate) fn check_rows(rows: &[u32], n_rows: usize) -> Result<()> {
