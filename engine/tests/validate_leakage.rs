@@ -185,6 +185,11 @@ fn level_of_each_student_does_not_give_the_class_away() {
     );
     // The fitted recipe, in contrast, does know the training rows: it must not be what they are trained on
     assert!(auc(&fitted.transform(&ctx(), &table).unwrap().columns[0]) > 0.99);
+    let spy = Spy {
+        seen: Mutex::new(Vec::new()),
+    };
+    fit_all(&ctx(), &preparation, &spy, &table, &labels).unwrap();
+    assert_eq!(spy.seen.into_inner().unwrap()[0].0, matrix.columns);
     let params = LogisticParams::default();
     let run = cross_validate(&ctx(), &preparation, &params, &table, &labels, &folds, |_| Ok(())).unwrap();
     let found = run.summary(Metric::Auc);

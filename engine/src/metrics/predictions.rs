@@ -93,16 +93,25 @@ impl<'a> Predictions<'a> {
         rows.map(most_probable).collect()
     }
 
+    /// -ln p(true class) of each row, p as in [`Predictions::log_loss`]: what [`super::mean_difference`] compares.
+    pub fn log_losses(&self) -> Vec<f64> {
+        self.losses(log_loss)
+    }
+
+    /// Squared error of each row, as in [`Predictions::brier`].
+    pub fn squared_errors(&self) -> Vec<f64> {
+        self.losses(squared_error)
+    }
+
     /// Mean of -ln p(true class), p at least 2.2e-16 (scikit-learn's `log_loss`); `None` without weight.
     pub fn log_loss(&self) -> Option<f64> {
-        self.mean(|p, class| -p[class].clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln())
+        self.mean(log_loss)
     }
 
     /// Mean squared error of the probabilities: of class 1 with two classes, summed over the classes with more
     /// (scikit-learn's `brier_score_loss`); `None` without weight.
     pub fn brier(&self) -> Option<f64> {
-        let scale = if self.n_classes == 2 { 0.5 } else { 1.0 };
-        self.mean(|p, class| scale * squared_error(p, class))
+        self.mean(squared_error)
     }
 
     /// The confusion matrix of the most probable classes.
@@ -166,6 +175,11 @@ impl<'a> Predictions<'a> {
         Ok(Some(sum / (self.n_classes as u32 - first) as f64))
     }
 
+    fn losses(&self, loss: impl Fn(&[f64], usize) -> f64) -> Vec<f64> {
+        let rows = self.probabilities.chunks_exact(self.n_classes).zip(self.targets);
+        rows.map(|(p, class)| loss(p, *class as usize)).collect()
+    }
+
     fn mean(&self, loss: impl Fn(&[f64], usize) -> f64) -> Option<f64> {
         let rows = self.probabilities.chunks_exact(self.n_classes).zip(self.targets);
         let (mut sum, mut total) = (0.0, 0.0);
@@ -190,13 +204,19 @@ pub(crate) fn most_probable(probabilities: &[f64]) -> u32 {
     best as u32
 }
 
-/// Sum over the classes of (p - truth)^2.
+/// -ln of the probability of `class`, kept away from 0 and 1 by 2.2e-16.
+fn log_loss(p: &[f64], class: usize) -> f64 {
+    -p[class].clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+}
+
+/// (p - truth)^2 of class 1 with two classes, else its sum over the classes.
 fn squared_error(p: &[f64], class: usize) -> f64 {
     let error = |(c, p): (usize, &f64)| {
         let e = p - f64::from(u8::from(c == class));
         e * e
     };
-    p.iter().enumerate().map(error).sum()
+    let first = usize::from(p.len() == 2);
+    p.iter().enumerate().skip(first).map(error).sum()
 }
 
 #[cfg(test)]
@@ -218,6 +238,15 @@ mod tests {
         let p = Predictions::new(&[1.0, 0.0], 2, &[1], &[1.0]).unwrap();
         approx::assert_relative_eq!(p.log_loss().unwrap(), -f64::EPSILON.ln(), max_relative = 1e-12);
         assert_eq!(p.brier(), Some(1.0));
+    }
+
+    #[test]
+    fn losses_of_the_rows_average_to_the_scores() {
+        let p = Predictions::new(&[0.7, 0.3, 0.2, 0.8], 2, &[1, 1], &[1.0, 3.0]).unwrap();
+        let mean = |losses: Vec<f64>| (losses[0] + 3.0 * losses[1]) / 4.0;
+        approx::assert_relative_eq!(mean(p.log_losses()), p.log_loss().unwrap(), max_relative = 1e-14);
+        approx::assert_relative_eq!(mean(p.squared_errors()), p.brier().unwrap(), max_relative = 1e-14);
+        approx::assert_relative_eq!(p.brier().unwrap(), (0.49 + 3.0 * 0.04) / 4.0, max_relative = 1e-14);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use crate::context::Context;
 use crate::data::{labels, Labels, Preparation, Table};
 use crate::error::{EngineError, Result};
 
+/// Fold of a row that is in no test.
+const UNTESTED: u32 = u32::MAX;
+
 /// How one fold went.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoldReport {
@@ -66,9 +69,10 @@ pub fn cross_validate<L: Learner>(
     folds.check(labels)?;
     ctx.expect_work(folds.len() as u64);
     let (n, k) = (labels.n_rows(), labels.n_classes());
-    let _result = ctx.reserve_for::<f64>(n.saturating_mul(k + 2))?;
+    let _result = ctx.reserve_for::<f64>(n.saturating_mul(2 * k + 2))?;
     let _parts = ctx.reserve_for::<f64>(n.saturating_mul(table.columns().len() + 4))?;
-    let mut tested: Vec<(u32, u32, Vec<f64>)> = Vec::new();
+    let mut predicted = vec![0.0; n * k];
+    let mut fold_of = vec![UNTESTED; n];
     let mut reports = Vec::with_capacity(folds.len());
     for (index, fold) in folds.iter().enumerate() {
         ctx.check()?;
@@ -98,8 +102,15 @@ pub fn cross_validate<L: Learner>(
             test_weight: test_labels.weights().iter().sum(),
             scores: Scores::of(ctx, &part.predictions()?)?,
         });
-        let rows = fold.test.iter().zip(part.probabilities().chunks_exact(k));
-        tested.extend(rows.map(|(row, p)| (*row, index as u32, p.to_vec())));
+        for (row, p) in fold.test.iter().zip(part.probabilities().chunks_exact(k)) {
+            let row = *row as usize;
+            if fold_of[row] != UNTESTED {
+                let expected = "tested in one fold at most";
+                return Err(EngineError::invalid("row", expected, format!("{row} in two")));
+            }
+            fold_of[row] = index as u32;
+            predicted[row * k..(row + 1) * k].copy_from_slice(p);
+        }
         visit(&FoldView {
             fold: index,
             prepared: &prepared,
@@ -108,19 +119,15 @@ pub fn cross_validate<L: Learner>(
         })?;
         ctx.work_done(1);
     }
-    tested.sort_by_key(|(row, ..)| *row);
-    if let Some(twice) = tested.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        let expected = "tested in one fold at most";
-        return Err(EngineError::invalid("row", expected, format!("{} in two", twice[0].0)));
-    }
-    let rows: Vec<u32> = tested.iter().map(|(row, ..)| *row).collect();
+    let rows: Vec<u32> = (0..n as u32).filter(|row| fold_of[*row as usize] != UNTESTED).collect();
+    let of_row = |row: &u32| &predicted[*row as usize * k..(*row as usize + 1) * k];
     let of_rows = labels.select(&rows)?;
     let out_of_fold = OutOfFold::new(
         k,
-        tested.iter().flat_map(|(.., p)| p.iter().copied()).collect(),
+        rows.iter().flat_map(of_row).copied().collect(),
         of_rows.targets().to_vec(),
         of_rows.weights().to_vec(),
-        tested.iter().map(|(_, fold, _)| *fold).collect(),
+        rows.iter().map(|row| fold_of[*row as usize]).collect(),
     )?;
     let out_of_fold = out_of_fold.with_rows(rows)?;
     let out_of_fold = match of_rows.groups() {
