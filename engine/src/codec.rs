@@ -37,6 +37,8 @@ pub struct Kind(pub [u8; 4]);
 impl Kind {
     /// A segment model.
     pub const SEGMENT: Kind = Kind(*b"SEGM");
+    /// A logistic regression.
+    pub const LOGISTIC: Kind = Kind(*b"LOGI");
 }
 
 impl std::fmt::Display for Kind {

@@ -92,6 +92,8 @@ impl Account {
 #[derive(Debug, Clone)]
 pub struct Context {
     cancel: Arc<AtomicBool>,
+    /// A second flag that stops this context, but not the one it was made from.
+    until: Option<Arc<AtomicBool>>,
     pool: Arc<rayon::ThreadPool>,
     account: Arc<Account>,
     progress: Option<Arc<Progress>>,
@@ -154,6 +156,7 @@ impl ContextBuilder {
             })?;
         Ok(Context {
             cancel: self.cancel,
+            until: None,
             pool: Arc::new(pool),
             account: Arc::new(Account {
                 budget: self.budget,
@@ -200,10 +203,20 @@ impl Context {
     /// # Errors
     /// [`EngineError::Cancelled`].
     pub fn check(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) {
+        let raised = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        if raised(&self.cancel) || self.until.as_ref().is_some_and(raised) {
             Err(EngineError::Cancelled)
         } else {
             Ok(())
+        }
+    }
+
+    /// The same context, stopped also by `flag`: for work that a time budget may cut short. There is no clock in here,
+    /// so whoever has one raises the flag; the original context goes on. A flag given before is replaced.
+    pub fn until(&self, flag: Arc<AtomicBool>) -> Context {
+        Context {
+            until: Some(flag),
+            ..self.clone()
         }
     }
 
@@ -326,6 +339,18 @@ mod tests {
         assert!(ctx.check().is_ok());
         flag.store(true, Ordering::Relaxed);
         assert!(matches!(ctx.check(), Err(EngineError::Cancelled)));
+    }
+
+    #[test]
+    fn time_budget_stops_the_part_and_not_the_whole() {
+        let (ctx, flag) = (Context::builder().build().unwrap(), Arc::new(AtomicBool::new(false)));
+        let part = ctx.until(Arc::clone(&flag));
+        assert!(part.check().is_ok());
+        flag.store(true, Ordering::Relaxed);
+        assert!(matches!(part.check(), Err(EngineError::Cancelled)));
+        assert!(ctx.check().is_ok());
+        ctx.cancel_flag().store(true, Ordering::Relaxed);
+        assert!(ctx.until(Arc::new(AtomicBool::new(false))).check().is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::codec::CodecError;
 use crate::cube::CubeError;
+use crate::validate::Refusal;
 
 /// What can go wrong in a computation of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,18 @@ pub enum EngineError {
         expected: usize,
         found: usize,
     },
+
+    /// A column is not what the recipe was fitted on; `found` may be "absent".
+    #[error("column {name} must be {expected}, not {found}")]
+    Column {
+        name: String,
+        expected: &'static str,
+        found: &'static str,
+    },
+
+    /// The data do not suffice for what was asked.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
 
     /// The operating system refused the worker threads.
     #[error("cannot start {threads} worker threads: {reason}")]

@@ -5,15 +5,20 @@
 #![forbid(unsafe_code)]
 
 pub mod calendar;
+pub mod calibrate;
 pub mod codec;
 pub mod context;
 pub mod cube;
 pub mod data;
 pub mod density;
+pub mod ensemble;
 pub mod error;
 pub mod kmeans;
+pub mod linear;
 mod linfa_calls;
 pub mod metrics;
 pub mod mixture;
 mod random;
 pub mod segment;
+pub mod threshold;
+pub mod validate;

@@ -27,7 +27,7 @@ pub enum Transform {
 }
 
 impl Transform {
-    fn apply(self, x: f64) -> f64 {
+    pub(crate) fn apply(self, x: f64) -> f64 {
         match self {
             Self::Identity => x,
             Self::Log1p => x.ln_1p(),
@@ -256,7 +256,7 @@ impl FittedFeature {
 
 /// Weighted mean and population standard deviation, in two passes; a constant is told by its values, not by a
 /// variance that rounding may leave above zero.
-fn mean_and_sd(values: &[(f64, f64)], total: f64) -> (f64, f64) {
+pub(crate) fn mean_and_sd(values: &[(f64, f64)], total: f64) -> (f64, f64) {
     let first = values.first().map_or(0.0, |v| v.0);
     if values.iter().all(|v| v.0 == first) {
         return (first, 0.0);
@@ -267,7 +267,7 @@ fn mean_and_sd(values: &[(f64, f64)], total: f64) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-fn check_domain(transform: Transform, found: f64, row: usize, column: usize) -> Result<()> {
+pub(crate) fn check_domain(transform: Transform, found: f64, row: usize, column: usize) -> Result<()> {
     if transform == Transform::Log1p && found <= -1.0 {
         return Err(EngineError::OutOfDomain {
             row,
@@ -279,7 +279,7 @@ fn check_domain(transform: Transform, found: f64, row: usize, column: usize) -> 
     Ok(())
 }
 
-fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
+pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut seen = std::collections::BTreeSet::new();
     for name in names {
         if !seen.insert(name) {

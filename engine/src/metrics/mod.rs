@@ -1,9 +1,25 @@
 //! Numbers that say how good a result is.
 
+mod auc_difference;
+mod confusion;
 mod dispersion;
+mod divergence;
+mod interval;
+mod normal;
+mod predictions;
+mod ranking;
+mod reliability;
 mod silhouette;
 
+pub use auc_difference::{auc_difference, auc_with_error, mean_difference, AucDifference, Estimate};
+pub use confusion::{BinaryCounts, ConfusionMatrix};
 pub use dispersion::{calinski_harabasz, davies_bouldin};
+pub use divergence::{jensen_shannon, population_stability_index};
+pub use interval::{wilson, Interval};
+pub use normal::{normal_quantile, two_sided_p};
+pub use predictions::{check_probabilities, Predictions};
+pub use ranking::{Level, PrPoint, Ranking, RocPoint};
+pub use reliability::{reliability, Bins, Reliability, ReliabilityBin};
 pub use silhouette::{silhouette, Silhouette, SilhouetteParams};
 
 use crate::data::WeightedRows;
