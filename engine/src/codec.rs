@@ -37,6 +37,12 @@ pub struct Kind(pub [u8; 4]);
 impl Kind {
     /// A segment model.
     pub const SEGMENT: Kind = Kind(*b"SEGM");
+    /// A random forest.
+    pub const FOREST: Kind = Kind(*b"FRST");
+    /// Gradient boosted trees.
+    pub const BOOSTING: Kind = Kind(*b"BOOS");
+    /// A single classification tree.
+    pub const TREE: Kind = Kind(*b"TREE");
 }
 
 impl std::fmt::Display for Kind {

@@ -14,3 +14,4 @@ pub mod kmeans;
 pub mod metrics;
 mod random;
 pub mod segment;
+pub mod tree;
