@@ -259,13 +259,17 @@ impl<'a, G: Pair, const W: usize> Trees<'a, G, W> {
         })
     }
 
-    /// Grows a tree on the derivatives that the shards hold; the value of each leaf includes the learning rate.
-    pub(crate) fn grow(&mut self, importance: &mut Importance) -> Result<(Tree, Vec<f64>)> {
-        let rows_total: usize = self.shards.iter().map(|shard| lock(shard).size(0).0).sum();
-        let width = self.width();
+    /// Grows a tree on the derivatives that the shards hold after `prepare`, which puts their rows into leaf 0; the value
+    /// of each leaf includes the learning rate. Returns the values by leaf of the shards too.
+    pub(crate) fn grow(
+        &mut self,
+        prepare: impl Fn(&mut Shard<G>) + Sync,
+        importance: &mut Importance,
+    ) -> Result<(Tree, Vec<f64>)> {
         let chosen = self.chosen.clone();
         let chosen = chosen.as_deref();
-        let (tasks, (rows, weight)) = self.pass(rows_total * width, |shard, hist| {
+        let (tasks, (rows, weight)) = self.pass(usize::MAX, |shard, hist| {
+            prepare(shard);
             shard.count(0, chosen, hist);
             shard.size(0)
         })?;

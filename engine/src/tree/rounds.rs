@@ -112,7 +112,7 @@ impl Fit<'_> {
     fn rounds<G: Pair, const W: usize>(&self, mut watch: Option<Watch>) -> Result<FittedBoosting> {
         let (params, ctx, outputs) = (self.params, self.ctx, outputs(self.n_classes));
         let (n, p) = (self.binned.n_rows(), self.binned.n_features());
-        let per_row = Shard::<G>::BYTES_PER_ROW + p + outputs * 16;
+        let per_row = Shard::<G>::BYTES_PER_ROW + 2 * p + outputs * 16;
         let _rows = ctx.reserve(n.saturating_mul(per_row))?;
         let shards = Shard::<G>::cut(self.binned, &self.base);
         let mut grower = Trees::<G, W>::new(ctx, params, shards, &self.binned.last_bin, self.scale)?;
@@ -141,8 +141,8 @@ impl Fit<'_> {
                     part: params.row_fraction(),
                 });
                 grower.chosen = self.columns(p, number);
-                grower.each_shard(|shard| shard.differentiate(output, self.scale, &self.factors, draw))?;
-                let (tree, values) = grower.grow(&mut importance)?;
+                let differentiate = |shard: &mut Shard<G>| shard.differentiate(output, self.scale, &self.factors, draw);
+                let (tree, values) = grower.grow(differentiate, &mut importance)?;
                 grower.each_shard(|shard| shard.advance(output, &values, &tree))?;
                 model.grow(tree.bytes())?;
                 trees.push(tree);

@@ -22,8 +22,10 @@ pub(crate) struct Draw {
 pub(crate) struct Shard<G> {
     first: usize,
     n_features: usize,
-    /// rows x features
+    /// rows x features, for counting
     bins: Vec<u8>,
+    /// features x rows, for splitting
+    columns: Vec<u8>,
     labels: Vec<u32>,
     weights: Vec<f64>,
     unit_weights: bool,
@@ -53,10 +55,12 @@ impl<G: Pair> Shard<G> {
         let shard = |first: usize| {
             let end = n.min(first + rows);
             let size = end - first;
+            let bins = &binned.bytes.rows[first * p..end * p];
             Self {
                 first,
                 n_features: p,
-                bins: binned.bytes.rows[first * p..end * p].to_vec(),
+                columns: (0..p).flat_map(|j| bins.iter().skip(j).step_by(p)).copied().collect(),
+                bins: bins.to_vec(),
                 labels: binned.labels[first..end].to_vec(),
                 weights: binned.weights[first..end].to_vec(),
                 unit_weights,
@@ -144,17 +148,19 @@ impl<G: Pair> Shard<G> {
     pub(crate) fn split(&mut self, leaf: usize, node: Node) -> (usize, f64) {
         let (start, end) = self.leaves[leaf];
         let order = &mut self.order[start as usize..end as usize];
-        let (p, feature) = (self.n_features, node.feature());
+        let n = self.labels.len();
+        let column = &self.columns[node.feature() * n..(node.feature() + 1) * n];
+        let spare = &mut self.spare[..order.len()];
         let (mut left, mut right) = (0, 0);
         for at in 0..order.len() {
             let row = order[at];
-            let goes_left = node.takes_left(self.bins[row as usize * p + feature]);
+            let goes_left = node.takes_left(column[row as usize]);
             order[left] = row;
-            self.spare[right] = row;
+            spare[right] = row;
             left += usize::from(goes_left);
             right += usize::from(!goes_left);
         }
-        order[left..].copy_from_slice(&self.spare[..right]);
+        order[left..].copy_from_slice(&spare[..right]);
         let weight = if self.unit_weights {
             left as f64
         } else {
