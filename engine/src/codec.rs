@@ -39,6 +39,12 @@ impl Kind {
     pub const SEGMENT: Kind = Kind(*b"SEGM");
     /// A logistic regression.
     pub const LOGISTIC: Kind = Kind(*b"LOGI");
+    /// A random forest.
+    pub const FOREST: Kind = Kind(*b"FRST");
+    /// Gradient boosted trees.
+    pub const BOOSTING: Kind = Kind(*b"BOOS");
+    /// A single classification tree.
+    pub const TREE: Kind = Kind(*b"TREE");
 }
 
 impl std::fmt::Display for Kind {

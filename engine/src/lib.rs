@@ -21,4 +21,5 @@ pub mod mixture;
 mod random;
 pub mod segment;
 pub mod threshold;
+pub mod tree;
 pub mod validate;

@@ -1,0 +1,225 @@
+//! Exact path-dependent SHAP values of tree ensembles (Lundberg, Erion & Lee 2018: "Consistent individualized feature
+//! attribution for tree ensembles").
+//!
+//! The value of a leaf for a row and a set S of known features is its value times a factor per feature on its path: o
+//! (does the row pass the feature's conditions, 0 or 1) for known ones, z (the share of training weight that passes
+//! them) for the others. A feature's Shapley value is a weighted sum over sets, with weights |S|! (D - 1 - |S|)! / D!,
+//! and as these are the integrals of t^|S| (1 - t)^(D - 1 - |S|) over [0, 1],
+//!
+//!   phi_i = sum over leaves of v (o_i - z_i) * integral of the product over j != i of (o_j t + z_j (1 - t)) dt.
+//!
+//! The product is a polynomial of degree D - 1, integrated exactly by D / 2 Gauss-Legendre nodes. At each node of the
+//! quadrature the products go down the tree edge by edge, and the sums over leaves come up again (the order of Yu et al.
+//! 2022, "Linear TreeSHAP"), so that a row costs tree size times D / 2, without cancellation: all factors are positive.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::edges::Edges;
+use super::ensemble::{Coder, Ensemble};
+use super::table::FeatureTable;
+use crate::context::Context;
+use crate::error::{EngineError, Result};
+
+/// Bytes of prepared edges at a time.
+const PREPARED: usize = 1 << 26;
+/// Fewer rows than this are explained without preparing the edges for every case.
+const FEW_ROWS: usize = 16;
+/// Nodes visited between two looks at the cancel flag.
+const CHECK_NODES: usize = 1 << 16;
+
+/// SHAP values: what each feature of each row contributes to each output.
+///
+/// For every row and output, the base value and the contributions add up to the prediction (probability of the class,
+/// or margin for boosted trees).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    n_features: usize,
+    base: Vec<f64>,
+    values: Vec<f64>,
+}
+
+impl Explanation {
+    /// What is predicted when nothing is known of a row, per output: the training rows' mean prediction.
+    pub fn base(&self) -> &[f64] {
+        &self.base
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.values.len() / (self.n_features * self.base.len())
+    }
+
+    /// The contributions to one output of one row, p; empty when there is no such row or output.
+    pub fn of(&self, row: usize, output: usize) -> &[f64] {
+        let start = (row * self.base.len() + output) * self.n_features;
+        match output < self.base.len() {
+            true => self.values.get(start..start + self.n_features).unwrap_or(&[]),
+            false => &[],
+        }
+    }
+
+    /// All contributions, n x outputs x p.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Mean absolute contribution of each feature to an output, weighted; p.
+    ///
+    /// # Errors
+    /// [`EngineError::Dimension`] when there are not as many weights as rows.
+    pub fn mean_absolute(&self, output: usize, weights: &[f64]) -> Result<Vec<f64>> {
+        if weights.len() != self.n_rows() {
+            return Err(EngineError::Dimension {
+                what: "weights",
+                expected: self.n_rows(),
+                found: weights.len(),
+            });
+        }
+        let mut means = vec![0.0; self.n_features];
+        for (row, weight) in weights.iter().enumerate() {
+            let sums = means.iter_mut().zip(self.of(row, output));
+            sums.for_each(|(mean, value)| *mean += weight * value.abs());
+        }
+        let total: f64 = weights.iter().sum();
+        if total > 0.0 {
+            means.iter_mut().for_each(|mean| *mean /= total);
+        }
+        Ok(means)
+    }
+}
+
+/// Explains offset + factor x the sum over the trees.
+pub(crate) fn explain(
+    ctx: &Context,
+    ensemble: &Ensemble,
+    table: &FeatureTable,
+    factor: f64,
+    offset: &[f64],
+) -> Result<Explanation> {
+    ensemble.check_width(table)?;
+    let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
+    let _memory = ctx.reserve_for::<f64>(n.saturating_mul(p).saturating_mul(k))?;
+    let mut values = vec![0.0; n * p * k];
+    // Of two shares that add up to 1, one contribution is the other's opposite.
+    let mirrored = ensemble.width == 2 && ensemble.trees.iter().all(|tree| sums_to_one(&tree.values));
+    let all_cases = n >= FEW_ROWS;
+    let coder = Coder::new(ensemble);
+    let rows = coder.block_rows().min(n.div_ceil(4 * ctx.threads()).max(1));
+    let bytes = |tree: &super::node::Tree| tree.nodes.len() * Edges::BYTES_PER_NODE;
+    let mut start = 0;
+    while start < ensemble.trees.len() {
+        let mut end = start + 1;
+        let mut size = bytes(&ensemble.trees[start]);
+        while end < ensemble.trees.len() && size + bytes(&ensemble.trees[end]) <= PREPARED {
+            size += bytes(&ensemble.trees[end]);
+            end += 1;
+        }
+        let _memory = ctx.reserve(size)?;
+        let prepare = |tree: usize| {
+            ctx.check()?;
+            Ok(Edges::new(&ensemble.trees[tree], ensemble.width, all_cases))
+        };
+        let group: Vec<Edges> = ctx.run(|| (start..end).into_par_iter().map(prepare).collect::<Result<_>>())?;
+        let block = |(block, values): (usize, &mut [f64])| {
+            let mut codes = coder.buffer();
+            let here = values.len() / (p * k);
+            coder.encode(table, block * rows, here, &mut codes);
+            let mut visited = 0;
+            for (edges, tree) in group.iter().zip(start..) {
+                let offset = ensemble.offset(tree);
+                for (row, codes) in codes.chunks_exact(coder.stride).enumerate().take(here) {
+                    visited += edges.n_nodes();
+                    if visited > CHECK_NODES {
+                        visited = 0;
+                        ctx.check()?;
+                    }
+                    let out = &mut values[row * p * k..(row + 1) * p * k];
+                    Arch::new().dispatch(Row {
+                        edges,
+                        codes,
+                        out,
+                        p,
+                        first: if mirrored { 1 } else { 0 },
+                        offset,
+                    });
+                }
+            }
+            Ok::<(), EngineError>(())
+        };
+        ctx.run(|| values.par_chunks_mut(rows * p * k).enumerate().try_for_each(block))?;
+        start = end;
+    }
+    for row in values.chunks_exact_mut(p * k) {
+        row.iter_mut().for_each(|value| *value *= factor);
+        if mirrored {
+            let (first, second) = row.split_at_mut(p);
+            first.iter_mut().zip(second).for_each(|(a, b)| *a = -*b);
+        }
+    }
+    Ok(Explanation {
+        n_features: p,
+        base: base(ensemble, factor, offset),
+        values,
+    })
+}
+
+fn sums_to_one(values: &[f64]) -> bool {
+    values
+        .chunks_exact(2)
+        .all(|pair| (pair[0] + pair[1] - 1.0).abs() < 1e-12)
+}
+
+/// The mean prediction, by the covers.
+fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
+    let mut base = vec![0.0; ensemble.outputs];
+    for (number, tree) in ensemble.trees.iter().enumerate() {
+        let first = ensemble.offset(number);
+        let mut share = vec![0.0; tree.nodes.len()];
+        share[0] = 1.0;
+        for (index, node) in tree.nodes.iter().enumerate() {
+            if node.is_leaf() {
+                let values = &tree.values[node.child as usize * ensemble.width..][..ensemble.width];
+                let sums = base[first..].iter_mut().zip(values);
+                sums.for_each(|(sum, value)| *sum += share[index] * value);
+            } else {
+                for child in [node.child as usize, node.child as usize + 1] {
+                    share[child] = share[index] * super::edges::share(tree, index, child);
+                }
+            }
+        }
+    }
+    base.iter()
+        .zip(offset)
+        .map(|(sum, offset)| offset + factor * sum)
+        .collect()
+}
+
+/// One row and one tree; adds to `out` (outputs x p).
+struct Row<'a> {
+    edges: &'a Edges<'a>,
+    codes: &'a [u32],
+    out: &'a mut [f64],
+    p: usize,
+    first: usize,
+    offset: usize,
+}
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Row {
+            edges,
+            codes,
+            out,
+            p,
+            first,
+            offset,
+        } = self;
+        edges.add_row(codes, first, |output, feature, value| {
+            out[(offset + output) * p + feature] += value;
+        });
+    }
+}
