@@ -395,7 +395,8 @@ fn a_raised_cancel_flag_ends_a_running_fit_within_a_tenth_of_a_second() {
         .fit(&context(), &few)
         .unwrap()
         .model;
-    let works: [&(dyn Fn(&Context) -> Option<EngineError> + Sync); 3] = [
+    type Work<'a> = &'a (dyn Fn(&Context) -> Option<EngineError> + Sync);
+    let works: [Work<'_>; 3] = [
         &|ctx| forest.fit(ctx, &set).err(),
         &|ctx| boosting.fit(ctx, &set, None).err(),
         &|ctx| small.explain(ctx, &table).err(),
