@@ -62,7 +62,7 @@ CREATE FUNCTION fits() RETURNS TABLE (models bigint, equal bigint, counted doubl
     SELECT count(*), count(*) FILTER (WHERE q IS NOT DISTINCT FROM n), sum((n).total_rows)
     FROM empatia.pipeline p, (VALUES (NULL), (1), (2)) c (client_id),
          empatia._fit_segments(empatia._vectors_sql(p.level, p.grain, p.features), c.client_id, p.features, array_fill(1.0::float8, ARRAY[cardinality(p.features)]), 4, 42, NULL, 300, 1e-4) q,
-         empatia._fit_segments('', c.client_id, p.features, array_fill(1.0::float8, ARRAY[cardinality(p.features)]), 4, 42, NULL, 300, 1e-4, 'analytics', p.level, p.grain) n
+         empatia._fit_segments('', c.client_id, p.features, array_fill(1.0::float8, ARRAY[cardinality(p.features)]), 4, 42, NULL, 300, 1e-4, 'kmeans', NULL, 'analytics', p.level, p.grain) n
 $$;
 
 SELECT count(*) AS parts FROM empatia.build_cube();
