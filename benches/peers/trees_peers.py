@@ -1,9 +1,9 @@
 """LightGBM, XGBoost, scikit-learn and shap on the rows of a file that engine/examples/trees.rs reads too.
 
     python peers/trees_peers.py write T1|T2 FILE                   make_classification 200k x 20, or 1M x 6 counts; and as many test rows as a quarter or a fifth
-    python peers/trees_peers.py fit FILE PEER [RUNS] [THREADS]     PEER: lightgbm, xgboost, forest, shap
+    python peers/trees_peers.py fit FILE PEER [RUNS] [THREADS]     PEER: lightgbm, xgboost, forest, shap, contributions
 
-Prints JSON: seconds of every fit (of `shap`: of every explanation of 10 000 rows), and the AUC on the test rows.
+Prints JSON: seconds of every fit and of every prediction (`shap`, `contributions`: explanation of 10 000 rows, by shap's C++ and by LightGBM), and the AUC on the test rows.
 """
 
 import json
@@ -74,20 +74,22 @@ def main(what, *arguments):
             model = RandomForestClassifier(TREES, n_jobs=threads, random_state=0).fit(table, labels)
             predict = lambda rows: model.predict_proba(rows)[:, 1]  # noqa: E731
         else:
-            model, predict = boosted("lightgbm" if peer == "shap" else peer, table, labels, threads)
+            model, predict = boosted("lightgbm" if peer in ("shap", "contributions") else peer, table, labels, threads)
         seconds.append(time.perf_counter() - began)
-        if peer == "shap":
+        if peer in ("shap", "contributions"):
             import shap
-            explainer = shap.TreeExplainer(boosted("xgboost", table, labels, threads)[0] if arguments[4:5] == ("xgboost",) else model)
-            # the C++ of shap itself; for these two models it would otherwise ask the library
+            explainer = shap.TreeExplainer(model)
+            if peer == "shap":
+                # otherwise it would ask LightGBM, which computes the same on all threads
+                explainer.model.model_type = "internal"
             began = time.perf_counter()
-            shap.TreeExplainer.shap_values(explainer, test[:10_000], approximate=False, check_additivity=False)
+            explainer.shap_values(test[:10_000], check_additivity=False)
             then.append(time.perf_counter() - began)
             continue
         began = time.perf_counter()
         scores = predict(test)
         then.append(time.perf_counter() - began)
-    auc = None if peer == "shap" else float(roc_auc_score(test_labels, scores))
+    auc = None if peer in ("shap", "contributions") else float(roc_auc_score(test_labels, scores))
     print(json.dumps({"seconds": seconds, "then": then, "auc": auc}))
 
 

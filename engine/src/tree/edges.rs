@@ -40,6 +40,28 @@ pub(crate) struct Edges<'a> {
     prepared: bool,
 }
 
+/// Buffers of a thread.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// Does the row pass all splits at the edge's feature?
+    passes: Vec<bool>,
+    cases: Vec<u8>,
+    products: Vec<Lanes>,
+    sums: Vec<Lanes>,
+    own: Vec<Effect>,
+}
+
+impl Scratch {
+    fn fit(&mut self, n: usize) {
+        if self.cases.len() < n {
+            self.passes.resize(n, true);
+            self.cases.resize(n, 0);
+            self.products.resize(n, [1.0; LANES]);
+            self.sums.resize(n, [0.0; LANES]);
+        }
+    }
+}
+
 /// The part of a node's weight that goes to a child.
 pub(crate) fn share(tree: &Tree, node: usize, child: usize) -> f64 {
     if tree.cover[node] > 0.0 {
@@ -135,11 +157,27 @@ impl<'a> Edges<'a> {
 
     /// Passes what each feature contributes to each output from `first` on to `add`(output, feature, value).
     #[inline(always)]
-    pub(crate) fn add_row(&self, codes: &[u32], first: usize, mut add: impl FnMut(usize, usize, f64)) {
+    pub(crate) fn add_row(
+        &self,
+        codes: &[u32],
+        first: usize,
+        scratch: &mut Scratch,
+        mut add: impl FnMut(usize, usize, f64),
+    ) {
         let nodes = &self.tree.nodes[..];
         let n = nodes.len();
-        let mut passes = vec![true; n];
-        let mut cases = vec![0u8; n];
+        scratch.fit(n);
+        let Scratch {
+            passes,
+            cases,
+            products,
+            sums,
+            own,
+        } = scratch;
+        let (passes, cases) = (&mut passes[..n], &mut cases[..n]);
+        let (products, sums) = (&mut products[..n], &mut sums[..n]);
+        passes[0] = true;
+        products[0] = [1.0; LANES];
         for node in nodes.iter().filter(|node| !node.is_leaf()) {
             let right = codes[node.slot as usize] > node.cut;
             for side in [false, true] {
@@ -150,13 +188,10 @@ impl<'a> Edges<'a> {
                 cases[child] = u8::from(before) + u8::from(now);
             }
         }
-        let mut products = vec![[1.0; LANES]; n];
-        let mut sums = vec![[0.0; LANES]; n];
-        let mut own: Vec<Effect> = Vec::new();
         for (number, batch) in self.batches.iter().enumerate() {
             if !self.prepared {
                 own.clear();
-                let effects = self.edges.iter().zip(&cases);
+                let effects = self.edges.iter().zip(cases.iter());
                 own.extend(effects.map(|(edge, case)| self.effect(edge, batch, *case)));
             }
             let effect = |child: usize| {
@@ -177,7 +212,7 @@ impl<'a> Edges<'a> {
                 }
             }
             for output in first..self.width {
-                self.sum_up(nodes, &products, &mut sums, output, |feature, child, sum| {
+                self.sum_up(nodes, products, sums, output, |feature, child, sum| {
                     let gain = &effect(child).gain;
                     let mut value = [0.0; LANES];
                     for lane in 0..LANES {

@@ -15,7 +15,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::edges::Edges;
+use super::edges::{Edges, Scratch};
 use super::ensemble::{Coder, Ensemble};
 use super::table::FeatureTable;
 use crate::context::Context;
@@ -125,7 +125,7 @@ pub(crate) fn explain(
             let mut codes = coder.buffer();
             let here = values.len() / (p * k);
             coder.encode(table, block * rows, here, &mut codes);
-            let mut visited = 0;
+            let (mut visited, mut scratch, arch) = (0, Scratch::default(), Arch::new());
             for (edges, tree) in group.iter().zip(start..) {
                 let offset = ensemble.offset(tree);
                 for (row, codes) in codes.chunks_exact(coder.stride).enumerate().take(here) {
@@ -135,9 +135,10 @@ pub(crate) fn explain(
                         ctx.check()?;
                     }
                     let out = &mut values[row * p * k..(row + 1) * p * k];
-                    Arch::new().dispatch(Row {
+                    arch.dispatch(Row {
                         edges,
                         codes,
+                        scratch: &mut scratch,
                         out,
                         p,
                         first: if mirrored { 1 } else { 0 },
@@ -199,6 +200,7 @@ fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
 struct Row<'a> {
     edges: &'a Edges<'a>,
     codes: &'a [u32],
+    scratch: &'a mut Scratch,
     out: &'a mut [f64],
     p: usize,
     first: usize,
@@ -213,12 +215,13 @@ impl WithSimd for Row<'_> {
         let Row {
             edges,
             codes,
+            scratch,
             out,
             p,
             first,
             offset,
         } = self;
-        edges.add_row(codes, first, |output, feature, value| {
+        edges.add_row(codes, first, scratch, |output, feature, value| {
             out[(offset + output) * p + feature] += value;
         });
     }
