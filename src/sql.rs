@@ -73,9 +73,14 @@ extension_sql_file!("../sql/model/vectors.sql", name = "vectors", requires = ["b
 extension_sql_file!("../sql/model/segments.sql", name = "segments", requires = ["vectors"]);
 extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["segments"]);
 extension_sql_file!(
+    "../sql/model/classify_changed.sql",
+    name = "classify_changed",
+    requires = ["classify"]
+);
+extension_sql_file!(
     "../sql/pipeline/run_pipeline.sql",
     name = "run_pipeline",
-    requires = ["classify", "load"]
+    requires = ["classify_changed", "load"]
 );
 extension_sql_file!(
     "../sql/pipeline/schedule.sql",

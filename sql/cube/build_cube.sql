@@ -64,12 +64,19 @@ BEGIN
         IF NOT pg_try_advisory_xact_lock(hashtextextended('empatia.build', who.client_id)) THEN
             PERFORM empatia._fail('lock_not_available', format('another session is building the cube of client "%s"', who.code), 'Wait until it is done.');
         END IF;
+        EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, b.model_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
+            INTO classified USING who.client_id;
+        IF to_regclass('pg_temp._assigned') IS NOT NULL THEN
+            DROP TABLE pg_temp._assigned;
+        END IF;
+        IF empatia._setting_value('assignment_basis') = 'universe'
+           AND EXISTS (SELECT FROM empatia.model m WHERE m.version IN (SELECT v.value::bigint FROM jsonb_each_text(classified) v) AND 'assigned_exercises' = ANY (m.features)) THEN
+            PERFORM empatia._note_assigned(who.client_id);
+        END IF;
         PERFORM empatia._doing(format('build_cube of %s, structure', who.code));
         at_change := empatia._sync_cube(who.client_id);
         left_out := NULL;
         reported := false;
-        EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, b.model_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
-            INTO classified USING who.client_id;
         PERFORM empatia._doing(format('build_cube of %s, changed cells', who.code));
         parts := empatia._plan_parts(who.client_id, level, grain, range.range_from, range.range_to, range.automatic_from, range.automatic_to, full_build);
         native := empatia._is_native(who.client_id);

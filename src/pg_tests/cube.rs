@@ -83,6 +83,74 @@ mod tests {
         assert_eq!(build("16MB"), whole);
     }
 
+    /// The two parts that the next tests look at: cells of 43 weeks and of everything, with their key.
+    fn two_parts(schema: &str, since: &str) -> String {
+        format!(
+            "empatia._build_cells(1, '{schema}', '{schema}', '{{LEC,ENV}}', '{{WEEK,ALL}}', ARRAY[{since}, {since}]::bigint[], '{{0,0}}',
+                 '2024-01-01', '2024-12-31', 0, 'universe')"
+        )
+    }
+
+    fn done(call: &str) -> Option<String> {
+        text(&format!(
+            "SELECT string_agg(inserted_rows || '+' || deleted_rows || '-' || coalesce(all_rows::text, ''), ' ') FROM {call}"
+        ))
+        .unwrap()
+    }
+
+    #[pg_test]
+    fn cube_rebuilt_in_parts_repairs_what_is_wrong_and_writes_nothing_else() {
+        warehouse("cube_diff", 2000, 900_000, "i % 100");
+        for part in ["lec_week", "env_all"] {
+            Spi::run(&format!("ALTER TABLE cube_diff.cube_{part} ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)")).unwrap();
+        }
+        Spi::run("SET LOCAL empatia.memory_limit = '16MB'").unwrap(); // 21.6 MB of facts
+        let call = two_parts("cube_diff", "null");
+        assert_eq!(done(&call), Some("86000+0-86000 2000+0-2000".into()));
+        assert_eq!(done(&call), Some("0+0-86000 0+0-2000".into()));
+        // wrong, missing, and of students who are none: before all, between two, after all
+        Spi::run(
+            "UPDATE cube_diff.cube_lec_week SET accesses = accesses + 1 WHERE user_id % 400 = 7 AND period_start = '2024-03-03';
+             DELETE FROM cube_diff.cube_lec_week WHERE user_id IN (1, 1000, 2000);
+             INSERT INTO cube_diff.cube_lec_week SELECT 1, 'LEC', 'WEEK', u, 5, '2024-03-03', 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0
+                 FROM unnest('{-5,2001,9999}'::bigint[]) u;
+             INSERT INTO cube_diff.cube_lec_week SELECT 1, 'LEC', 'WEEK', 900, 500 + i, '2024-03-03', 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0
+                 FROM generate_series(1, 20000) i",
+        )
+        .unwrap();
+        assert_eq!(done(&call), Some("134+20008-86000 0+0-2000".into()));
+        assert_eq!(done(&call), Some("0+0-86000 0+0-2000".into()));
+    }
+
+    #[pg_test]
+    fn cube_refresh_beyond_the_memory_limit_goes_by_students() {
+        warehouse("cube_refresh", 2000, 900_000, "i % 100");
+        Spi::run("CREATE TABLE cube_refresh.change (client_id int, change_id bigint, user_id bigint, day date)").unwrap();
+        for part in ["lec_week", "env_all"] {
+            Spi::run(&format!("ALTER TABLE cube_refresh.cube_{part} ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)")).unwrap();
+        }
+        let whole = two_parts("cube_refresh", "null");
+        let refresh = two_parts("cube_refresh", "10");
+        assert_eq!(done(&whole), Some("86000+0-86000 2000+0-2000".into()));
+        // every student: one more access on one day, and one fact less on another, for a third of them told as a change of all days
+        Spi::run(
+            "INSERT INTO cube_refresh.fact_interaction SELECT 1, u, 2, 3, '2024-03-06', 1, 1, 1, 7, 7 FROM generate_series(1, 2000) u;
+             DELETE FROM cube_refresh.fact_interaction WHERE day = '2024-07-10';
+             INSERT INTO cube_refresh.change SELECT 1, 11, u, d FROM generate_series(1, 2000) u, unnest('{2024-03-06,2024-07-10}'::date[]) d
+                 WHERE u % 3 > 0;
+             INSERT INTO cube_refresh.change SELECT 1, 11, u, null FROM generate_series(1, 2000) u WHERE u % 3 = 0;
+             CREATE INDEX ON cube_refresh.fact_interaction (user_id, day); ANALYZE cube_refresh.fact_interaction",
+        )
+        .unwrap();
+        Spi::run("SET LOCAL empatia.memory_limit = '16MB'").unwrap();
+        // a week of lecture 7 is new, or another, for everybody; the week of the fact that went is another; so is everything
+        let lecture_7 = 20; // students who were in lecture 7 before
+        let expected = format!("{}+{}- 2000+2000-", 4000, 2000 + lecture_7);
+        assert_eq!(done(&refresh), Some(expected));
+        assert_eq!(done(&refresh), Some("0+0- 0+0-".into()));
+        assert_eq!(done(&whole), Some(format!("0+0-{} 0+0-2000", 86_000 + 2000 - lecture_7)));
+    }
+
     #[pg_test]
     fn cube_student_beyond_the_memory_limit_is_refused_with_a_remedy_and_nothing_written() {
         warehouse("cube_memory", 1, 900_000, "i % 100");
