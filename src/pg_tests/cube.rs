@@ -102,7 +102,10 @@ mod tests {
     fn cube_rebuilt_in_parts_repairs_what_is_wrong_and_writes_nothing_else() {
         warehouse("cube_diff", 2000, 900_000, "i % 100");
         for part in ["lec_week", "env_all"] {
-            Spi::run(&format!("ALTER TABLE cube_diff.cube_{part} ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)")).unwrap();
+            Spi::run(&format!(
+                "ALTER TABLE cube_diff.cube_{part} ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)"
+            ))
+            .unwrap();
         }
         Spi::run("SET LOCAL empatia.memory_limit = '16MB'").unwrap(); // 21.6 MB of facts
         let call = two_parts("cube_diff", "null");
@@ -125,9 +128,13 @@ mod tests {
     #[pg_test]
     fn cube_refresh_beyond_the_memory_limit_goes_by_students() {
         warehouse("cube_refresh", 2000, 900_000, "i % 100");
-        Spi::run("CREATE TABLE cube_refresh.change (client_id int, change_id bigint, user_id bigint, day date)").unwrap();
+        Spi::run("CREATE TABLE cube_refresh.change (client_id int, change_id bigint, user_id bigint, day date)")
+            .unwrap();
         for part in ["lec_week", "env_all"] {
-            Spi::run(&format!("ALTER TABLE cube_refresh.cube_{part} ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)")).unwrap();
+            Spi::run(&format!(
+                "ALTER TABLE cube_refresh.cube_{part} ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)"
+            ))
+            .unwrap();
         }
         let whole = two_parts("cube_refresh", "null");
         let refresh = two_parts("cube_refresh", "10");
@@ -148,7 +155,10 @@ mod tests {
         let expected = format!("{}+{}- 2000+2000-", 4000, 2000 + lecture_7);
         assert_eq!(done(&refresh), Some(expected));
         assert_eq!(done(&refresh), Some("0+0- 0+0-".into()));
-        assert_eq!(done(&whole), Some(format!("0+0-{} 0+0-2000", 86_000 + 2000 - lecture_7)));
+        assert_eq!(
+            done(&whole),
+            Some(format!("0+0-{} 0+0-2000", 86_000 + 2000 - lecture_7))
+        );
     }
 
     #[pg_test]

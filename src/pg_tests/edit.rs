@@ -60,7 +60,10 @@ mod tests {
             for a in [7, 3, 200] {
                 if editor.find(&key(a))? {
                     found += 1;
-                    assert_eq!(editor.get(), Some([Value::Int4(a as i32), Value::Float8(a as f64 / 2.0)]));
+                    assert_eq!(
+                        editor.get(),
+                        Some([Value::Int4(a as i32), Value::Float8(a as f64 / 2.0)])
+                    );
                     editor.set(&[Value::Int4(500), Value::Float8(-0.0)])?;
                 }
             }
@@ -175,7 +178,10 @@ mod tests {
         assert_eq!(delete_rows("public", "edit_delete", &even).unwrap(), 50);
         assert_eq!(delete_rows("public", "edit_delete", &[]).unwrap(), 0);
         assert_eq!(
-            bigint("SELECT count(*) FILTER (WHERE a % 2 = 1) - count(*) FILTER (WHERE a % 2 = 0) FROM public.edit_delete").unwrap(),
+            bigint(
+                "SELECT count(*) FILTER (WHERE a % 2 = 1) - count(*) FILTER (WHERE a % 2 = 0) FROM public.edit_delete"
+            )
+            .unwrap(),
             Some(50)
         );
     }
