@@ -6,7 +6,6 @@
 mod append;
 mod classify;
 mod cube;
-mod edit;
 mod measure;
 mod read;
 mod settings;
