@@ -29,12 +29,20 @@ CREATE TABLE empatia.pipeline (
     k integer NOT NULL DEFAULT 4 CHECK (k BETWEEN 1 AND 1000),
     features text[] NOT NULL DEFAULT ARRAY['posts', 'post_replies', 'help_requests', 'help_request_replies',
                                            'assigned_exercises', 'submitted_exercises'],
+    algorithm text CHECK (algorithm IN ('random_forest', 'gradient_boosting', 'logistic_regression', 'decision_tree', 'ensemble', 'auto')),
+    target text CHECK (target IN ('label', 'segment', 'outcome', 'inactive_next')),
+    options jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(options) = 'object'),
+    retrain_after interval CHECK (retrain_after > interval '0'),
     PRIMARY KEY (level, grain)
 );
 SELECT pg_catalog.pg_extension_config_dump('empatia.pipeline', '');
 COMMENT ON TABLE empatia.pipeline IS 'what build_cube(), kmeans_segments(), classify() and run_pipeline() work on when no level and grain are named';
 COMMENT ON COLUMN empatia.pipeline.active IS 'whether the combination is built, segmented and classified';
 COMMENT ON COLUMN empatia.pipeline.k IS 'number of segments';
+COMMENT ON COLUMN empatia.pipeline.algorithm IS 'of the classifier that run_pipeline() trains; null: none, the segments are the classes';
+COMMENT ON COLUMN empatia.pipeline.target IS 'what the classifier predicts; null: labels if there are enough, else the segments';
+COMMENT ON COLUMN empatia.pipeline.options IS 'further options of train()';
+COMMENT ON COLUMN empatia.pipeline.retrain_after IS 'age at which run_pipeline() trains the classifier again; null: never by itself';
 COMMENT ON COLUMN empatia.pipeline.features IS 'measures that the segments are found with, each as log(1 + x), standardised over the dense cube';
 
 CREATE TABLE empatia.label_rank (

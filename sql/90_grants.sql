@@ -4,9 +4,9 @@
 GRANT USAGE ON SCHEMA empatia TO PUBLIC;
 GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
     empatia.adapter, empatia.relation_column TO PUBLIC;
-GRANT SELECT ON empatia.model, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
+GRANT SELECT ON empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
 GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
-    empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.run, empatia.run_step TO empatia_operator;
+    empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
 
 -- Functions made in Rust get their comment here, beside those made in SQL.
 COMMENT ON FUNCTION empatia.version() IS 'version of the loaded library; newer than the extension''s until ALTER EXTENSION empatia UPDATE';

@@ -72,6 +72,32 @@ extension_sql_file!(
 extension_sql_file!("../sql/model/vectors.sql", name = "vectors", requires = ["build_cube"]);
 extension_sql_file!("../sql/model/segments.sql", name = "segments", requires = ["vectors"]);
 extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["segments"]);
+extension_sql_file!("../sql/model/labels.sql", name = "labels", requires = ["segments"]);
+extension_sql_file!(
+    "../sql/model/registry.sql",
+    name = "registry_functions",
+    requires = ["segments"]
+);
+extension_sql_file!(
+    "../sql/model/train.sql",
+    name = "train",
+    requires = ["labels", "registry_functions"]
+);
+extension_sql_file!(
+    "../sql/model/evaluate.sql",
+    name = "evaluate",
+    requires = ["registry_functions"]
+);
+extension_sql_file!(
+    "../sql/model/model_card.sql",
+    name = "model_card",
+    requires = ["evaluate"]
+);
+extension_sql_file!(
+    "../sql/model/exchange.sql",
+    name = "exchange",
+    requires = ["registry_functions"]
+);
 extension_sql_file!(
     "../sql/model/classify_changed.sql",
     name = "classify_changed",
@@ -80,7 +106,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/pipeline/run_pipeline.sql",
     name = "run_pipeline",
-    requires = ["classify_changed", "load"]
+    requires = ["classify_changed", "load", "train"]
 );
 extension_sql_file!(
     "../sql/pipeline/schedule.sql",
