@@ -109,14 +109,14 @@ BEGIN
     END IF;
     CASE
         WHEN threshold IS NOT NULL THEN RETURN jsonb_build_object('objective', 'fixed', 'threshold', threshold);
-        WHEN objective IS NULL THEN RETURN NULL;
+        WHEN objective IS NULL OR objective = 'none' THEN RETURN NULL;
         WHEN objective = 'recall' THEN RETURN jsonb_build_object('objective', 'recall', 'target_recall', coalesce(target_recall, 0.97));
         WHEN objective IN ('f1', 'youden') THEN RETURN jsonb_build_object('objective', objective);
         WHEN objective = 'cost' AND costs IS NOT NULL THEN RETURN jsonb_build_object('objective', 'cost', 'costs', costs);
         WHEN objective = 'cost' THEN
             PERFORM empatia._fail('invalid_parameter_value', 'the objective cost needs options => ''{"costs": {"false_positive": 1, "false_negative": 5}}''');
         ELSE
-            PERFORM empatia._fail('invalid_parameter_value', format('unknown objective "%s"', objective), 'The objectives are recall, f1, cost and youden; or give a threshold.');
+            PERFORM empatia._fail('invalid_parameter_value', format('unknown objective "%s"', objective), 'The objectives are recall, f1, cost, youden and none (the most probable class); or give a threshold.');
     END CASE;
 END
 $$;
@@ -234,7 +234,11 @@ BEGIN
     END IF;
     how := empatia._split(split, wanted, options);
     training := jsonb_strip_nulls(jsonb_build_object('algorithm', algorithm, 'parameters', parameters, 'split', how.value, 'min_rows', min_rows, 'seed', seed,
-        'objective', empatia._objective(objective, target_recall, threshold, options -> 'costs'),
+        'objective', empatia._objective(coalesce(objective, CASE
+            WHEN threshold IS NOT NULL THEN NULL
+            -- a student at risk who is not found costs more than one who is looked at in vain
+            WHEN wanted = 'outcome' AND options ? 'at_risk' THEN 'recall'
+            WHEN wanted = 'inactive_next' THEN 'f1' END), target_recall, threshold, options -> 'costs'),
         'positive', coalesce(options ->> 'positive', (empatia._class_names(wanted, options))[2]),
         'calibrate', options -> 'calibrate', 'class_weight', options -> 'class_weight', 'metric', options -> 'metric',
         'search', CASE WHEN search IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('kind', search, 'candidates', options -> 'candidates', 'space', options -> 'space')) END));
@@ -242,7 +246,7 @@ BEGIN
         training := training - 'positive' || jsonb_strip_nulls(jsonb_build_object('positive', options -> 'positive'));
     END IF;
     PERFORM empatia._doing(format('training %s x %s', level, grain));
-    SELECT * INTO fitted FROM empatia._train_cube((empatia._warehouse()).results_schema, level, grain, id, features, training,
+    SELECT * INTO fitted FROM empatia._train_cube((empatia._warehouse()).results_schema::text, level, grain, id, features, training,
         empatia._target(wanted, level, grain, id, options), extract(epoch FROM time_budget)::double precision);
     PERFORM empatia._doing(NULL);
     INSERT INTO empatia.model (level, grain, client_id, client, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
