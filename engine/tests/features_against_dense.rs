@@ -57,7 +57,7 @@ fn unit() -> impl Strategy<Value = Unit> {
             0..4i64,
         );
         let cells = prop::collection::vec(cell, 0..30);
-        let assigned = prop::collection::vec((0..3i64, 0..3u32), members);
+        let assigned = prop::collection::vec((0..3i64, 0..3u32, 0..2u32), members);
         (cells, assigned).prop_map(move |(cells, assigned)| {
             let mut cells: Vec<Cell> = cells
                 .into_iter()
@@ -74,10 +74,11 @@ fn unit() -> impl Strategy<Value = Unit> {
             let members = assigned
                 .into_iter()
                 .enumerate()
-                .map(|(i, (assigned, attributes))| Member {
+                .map(|(i, (assigned, attributes, group))| Member {
                     user: i as i64 * 3 - 7,
                     assigned,
                     attributes,
+                    group,
                 });
             Unit {
                 periods,
@@ -241,7 +242,9 @@ fn all_rows(unit: &Unit) -> (Vec<String>, HashMap<(usize, usize), (Vec<f64>, boo
         let alike = |m: &usize| {
             let member = unit.members[*m];
             let assigned = unit.basis == Basis::Due || !unit.recipe.has_assigned() || member.assigned == group.assigned;
-            assigned && member.attributes == group.attributes && !own.contains(&(*m, group.period as usize))
+            assigned
+                && (member.attributes, member.group) == (group.attributes, group.group)
+                && !own.contains(&(*m, group.period as usize))
         };
         let members: Vec<usize> = (0..unit.members.len()).filter(alike).collect();
         assert_eq!(members.len(), group.members, "{group:?}");
@@ -347,6 +350,7 @@ fn numbers_of_a_unit_of_three_members_worked_out_by_hand() {
         user,
         assigned: 4,
         attributes: 0,
+        group: 0,
     };
     let members = [member(10), member(20), member(30)];
     let recipe: FeatureRecipe = serde_json::from_str(
@@ -413,6 +417,7 @@ fn cells_out_of_order_or_range_members_without_order_and_missing_attributes_are_
         user,
         assigned: 0,
         attributes: 0,
+        group: 0,
     };
     let refused = |members: &[Member], cells: &[Cell], recipe: &FeatureRecipe| {
         UnitRows::build(&ctx, recipe, Basis::Universe, 2, members, cells, &none).is_err()
@@ -447,6 +452,7 @@ fn a_budget_that_is_too_small_is_refused_and_a_cancel_stops_the_rows() {
             user,
             assigned: 1,
             attributes: 0,
+            group: 0,
         })
         .collect();
     let (recipe, none) = (FeatureRecipe::default(), Attributes::default());

@@ -5,6 +5,8 @@
 //! [`UnitRows`] gives them as groups: its work is proportional to the stored cells, not to the dense cube.
 
 mod attributes;
+mod cell;
+mod kinds;
 mod layout;
 mod ranks;
 mod recipe;
@@ -12,6 +14,7 @@ mod unit;
 mod vectors;
 
 pub use attributes::{Attribute, Attributes};
+pub use cell::{Cell, Member};
 pub use recipe::{Basis, FeatureRecipe, COUNTS, GRADE_AVG, MAX_HISTORY};
-pub use unit::{Cell, Member, OwnRow, SharedRows, UnitRows};
+pub use unit::{OwnRow, SharedRows, UnitRows};
 pub use vectors::FeatureVectors;

@@ -1,48 +1,16 @@
 //! The rows of one unit.
 
-use std::ops::Range;
-
+use super::cell::{check, first_cells, sum, total, within};
+use super::kinds::Kinds;
 use super::layout::Layout;
 use super::ranks::Ranks;
-use super::recipe::{ACTIVITY, ASSIGNED, LATE, SUBMITTED};
-use super::{Attributes, Basis, FeatureRecipe};
+use super::recipe::{ASSIGNED, LATE, SUBMITTED};
+use super::{Attributes, Basis, Cell, FeatureRecipe, Member};
 use crate::context::{Context, Reservation};
 use crate::error::{EngineError, Result};
 
 /// Rows between two looks at the cancel flag.
 const POLL_ROWS: usize = 1_024;
-
-/// A member of the unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    pub user: i64,
-    /// Assignments in the unit; of no meaning with [`Basis::Due`].
-    pub assigned: i64,
-    /// Combination in [`Attributes`]; of no meaning where there are none.
-    pub attributes: u32,
-}
-
-/// A stored cell of a member.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Cell {
-    /// Position among the members.
-    pub member: u32,
-    /// Position among the periods.
-    pub period: u32,
-    /// In the order of [`COUNTS`](super::COUNTS).
-    pub counts: [i64; 9],
-    pub grade_sum: f64,
-    pub grade_count: i64,
-}
-
-impl Cell {
-    /// Posts, replies, help, accesses and submissions.
-    pub fn activity(&self) -> i64 {
-        ACTIVITY
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(self.counts[*count]))
-    }
-}
 
 /// A row of its own: the member has cells in its window.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +32,8 @@ pub struct SharedRows<'a> {
     pub assigned: i64,
     /// Of each of the members; 0 where the recipe has none.
     pub attributes: u32,
+    /// Of each of the members.
+    pub group: u32,
     /// How many members.
     pub members: usize,
     pub vector: &'a [f64],
@@ -176,8 +146,19 @@ impl<'a> UnitRows<'a> {
         self.layout.attributes + self.attributes.columns().len()
     }
 
+    /// The members, by user.
     pub fn members(&self) -> &'a [Member] {
         self.members
+    }
+
+    /// Whether the number of assignments tells shared rows apart.
+    pub(super) fn by_assigned(&self) -> bool {
+        self.by_assigned
+    }
+
+    /// Whether attributes do.
+    pub(super) fn by_attributes(&self) -> bool {
+        !self.attributes.columns().is_empty()
     }
 
     /// The cells of a member, by period.
@@ -261,12 +242,13 @@ impl<'a> UnitRows<'a> {
             if place % POLL_ROWS == 0 {
                 self.ctx.check()?;
             }
-            let (assigned, attributes) = kinds.kinds[kind];
+            let (assigned, attributes, group) = kinds.kinds[kind];
             self.fill(&[], period, assigned, attributes, &mut vector);
             on_rows(&SharedRows {
                 period: period as u32,
                 assigned,
                 attributes,
+                group,
                 members: *members as usize,
                 vector: &vector,
             })?;
@@ -397,78 +379,4 @@ impl<'a> UnitRows<'a> {
             _ => window.iter().map(moment).sum::<f64>() / spread + 0.0,
         };
     }
-}
-
-/// Which members are alike but for what they did.
-struct Kinds {
-    kinds: Vec<(i64, u32)>,
-    sizes: Vec<u32>,
-    of_member: Vec<u32>,
-}
-
-impl Kinds {
-    fn of(rows: &UnitRows<'_>) -> Self {
-        let kind = |member: &Member| {
-            let assigned = if rows.by_assigned { member.assigned } else { 0 };
-            let attributes = if rows.attributes.columns().is_empty() {
-                0
-            } else {
-                member.attributes
-            };
-            (assigned, attributes)
-        };
-        let mut kinds: Vec<_> = rows.members.iter().map(kind).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        let place = |member: &Member| kinds.binary_search(&kind(member)).unwrap_or(0) as u32;
-        let of_member: Vec<u32> = rows.members.iter().map(place).collect();
-        let mut sizes = vec![0; kinds.len()];
-        of_member.iter().for_each(|kind| sizes[*kind as usize] += 1);
-        Self {
-            kinds,
-            sizes,
-            of_member,
-        }
-    }
-}
-
-/// Activity of cells.
-fn sum(cells: &[Cell]) -> i64 {
-    cells.iter().fold(0, |sum, cell| sum.saturating_add(cell.activity()))
-}
-
-fn total(cells: &[Cell], count: usize) -> i64 {
-    cells.iter().fold(0, |sum, cell| sum.saturating_add(cell.counts[count]))
-}
-
-/// The cells of periods `from..=to`.
-fn within(cells: &[Cell], from: usize, to: usize) -> Range<usize> {
-    let begin = cells.partition_point(|cell| (cell.period as usize) < from);
-    let end = cells.partition_point(|cell| cell.period as usize <= to);
-    begin..end.max(begin)
-}
-
-fn first_cells(members: usize, cells: &[Cell]) -> Vec<u32> {
-    let mut first = vec![0; members + 1];
-    for cell in cells {
-        first[cell.member as usize + 1] += 1;
-    }
-    for member in 0..members {
-        first[member + 1] += first[member];
-    }
-    first
-}
-
-/// What all the rest relies on.
-fn check(periods: usize, members: &[Member], cells: &[Cell]) -> Result<()> {
-    let ordered = members.windows(2).all(|pair| pair[0].user < pair[1].user)
-        && cells
-            .windows(2)
-            .all(|pair| (pair[0].member, pair[0].period) < (pair[1].member, pair[1].period));
-    let inside = |cell: &Cell| (cell.member as usize) < members.len() && (cell.period as usize) < periods;
-    if !ordered || !cells.iter().all(inside) || cells.len() > u32::MAX as usize {
-        let expected = "by member and period, of these members and periods";
-        return Err(EngineError::invalid("cells of a unit", expected, "others"));
-    }
-    Ok(())
 }
