@@ -49,6 +49,8 @@ impl Kind {
     pub const CLASSIFIER: Kind = Kind(*b"CLSF");
     /// What a classifier predicts for rows that it has not seen.
     pub const EVALUATION: Kind = Kind(*b"EVAL");
+    /// A model with its row of the registry.
+    pub const PACKED: Kind = Kind(*b"PACK");
 }
 
 impl std::fmt::Display for Kind {
