@@ -24,6 +24,9 @@ pub(super) enum CubeTarget {
         horizon: usize,
         #[serde(default)]
         population: Population,
+        /// What the classes are called: active, inactive.
+        #[serde(default)]
+        names: Option<[String; 2]>,
     },
     /// Segment of the row; `encoded` as bytea is written in JSON, `labels` by rank.
     Segment {
@@ -109,12 +112,17 @@ impl CubeTarget {
     pub fn classes(&self, ctx: &Context) -> Result<(Classes, Vec<String>)> {
         match self {
             Self::Labels { query } => labels(ctx, query),
-            Self::InactiveNext { horizon, population } => {
+            Self::InactiveNext {
+                horizon,
+                population,
+                names,
+            } => {
                 let target = Target::InactiveNext {
                     horizon: *horizon,
                     everybody: *population == Population::All,
                 };
-                Ok((Classes::OfCube(target), ACTIVE_CLASSES.map(String::from).to_vec()))
+                let names = names.clone().unwrap_or_else(|| ACTIVE_CLASSES.map(String::from));
+                Ok((Classes::OfCube(target), names.to_vec()))
             }
             Self::Segment { encoded, labels } => {
                 let model = SegmentModel::from_bytes(&bytes(encoded)?).map_err(Error::from)?;

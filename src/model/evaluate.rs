@@ -6,7 +6,7 @@ use empatia_engine::classifier::{Evaluation, Share};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::cube_rows::student_key;
+use super::training_pass::student_key;
 use crate::error::{Error, Result};
 use crate::pg::threads::run_interruptible;
 
@@ -22,7 +22,9 @@ fn class_of(evaluation: &Evaluation, class: Option<&str>) -> Result<u32> {
         Some(name) => {
             let known: Vec<&str> = classes.iter().map(String::as_str).collect();
             let position = classes.iter().position(|class| class == name);
-            position.map(|class| class as u32).ok_or_else(|| Error::unknown_name("class", name, &known))
+            position
+                .map(|class| class as u32)
+                .ok_or_else(|| Error::unknown_name("class", name, &known))
         }
     }
 }
@@ -36,7 +38,10 @@ fn confusion(
     let evaluation = decoded(evaluation)?;
     let name = |class: u32| evaluation.classes()[class as usize].clone();
     let rows = evaluation.confusion().map_err(Error::from)?;
-    let rows: Vec<_> = rows.iter().map(|row| (name(row.actual), name(row.predicted), row.weight)).collect();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (name(row.actual), name(row.predicted), row.weight))
+        .collect();
     Ok(TableIterator::new(rows))
 }
 
@@ -60,7 +65,9 @@ fn roc_curve(
     let evaluation = decoded(evaluation)?;
     let class = class_of(&evaluation, class)?;
     let points = run_interruptible(move |ctx| evaluation.roc(ctx, class))?;
-    let rows = points.into_iter().map(|p| (p.threshold, p.false_positive_rate, p.true_positive_rate));
+    let rows = points
+        .into_iter()
+        .map(|p| (p.threshold, p.false_positive_rate, p.true_positive_rate));
     Ok(TableIterator::new(rows))
 }
 
@@ -70,10 +77,7 @@ fn roc_curve(
 fn pr_curve(
     evaluation: &[u8],
     class: Option<&str>,
-) -> Result<
-    TableIterator<'static, (name!(threshold, f64), name!(recall, f64), name!(precision, f64))>,
-    ErrorReport,
-> {
+) -> Result<TableIterator<'static, (name!(threshold, f64), name!(recall, f64), name!(precision, f64))>, ErrorReport> {
     let evaluation = decoded(evaluation)?;
     let class = class_of(&evaluation, class)?;
     let points = run_interruptible(move |ctx| evaluation.pr(ctx, class))?;
@@ -142,9 +146,14 @@ fn fairness(
     ErrorReport,
 > {
     let evaluation = decoded(evaluation)?;
-    let students = clients.iter().zip(&users).map(|(client, user)| student_key(*client, *user));
-    let group_of: HashMap<u64, String> =
-        students.zip(groups).filter_map(|(student, group)| Some((student, group?))).collect();
+    let students = clients
+        .iter()
+        .zip(&users)
+        .map(|(client, user)| student_key(*client, *user));
+    let group_of: HashMap<u64, String> = students
+        .zip(groups)
+        .filter_map(|(student, group)| Some((student, group?)))
+        .collect();
     let found = evaluation.by_group(&group_of).map_err(Error::from)?;
     let rows: Vec<_> = found
         .into_iter()

@@ -45,7 +45,7 @@ fn unpack_model(
     }
     Ok(TableIterator::once((
         JsonB(registry),
-        model.model().classes().to_vec(),
+        model.model.classes().to_vec(),
         packed.encoded,
         packed.evaluation,
     )))

@@ -5,6 +5,8 @@ mod classify;
 mod cube_rows;
 mod cube_structure;
 mod cube_target;
+mod evaluate;
+mod exchange;
 mod part;
 mod predictor;
 mod segments;

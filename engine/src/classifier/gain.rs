@@ -13,7 +13,7 @@ use crate::metrics::{mean_difference, Estimate};
 /// Weights are stored as f32; sums of them are compared to this share.
 const EQUAL: f64 = 1e-4;
 
-/// A student's rows.
+/// A student's rows, or a single row where it is not known whose rows are which.
 struct Student {
     /// Weight of each class.
     classes: Vec<f64>,
@@ -38,23 +38,23 @@ impl Evaluation {
     /// How much lower the mean log-loss is than that of `other`; with none, than that of always saying the classes' shares. The
     /// standard error takes the rows of a student together, since they are not independent.
     ///
+    /// Where it is not known whose rows are which (too many to keep), rows are compared one by one.
+    ///
     /// `None` where the two cannot be compared: other classes, other students, other rows of a student, or fewer than two students.
     ///
     /// # Errors
     /// [`EngineError::Memory`](crate::error::EngineError::Memory),
     /// [`EngineError::Cancelled`](crate::error::EngineError::Cancelled).
     pub fn gain_over(&self, ctx: &Context, other: Option<&Evaluation>) -> Result<Option<Estimate>> {
-        let Some(own) = self.by_student(ctx, &self.log_losses()?)? else {
-            return Ok(None);
-        };
+        let own = self.by_student(ctx, &self.log_losses()?)?;
         let theirs = match other {
             Some(other) if other.classes() != self.classes() => return Ok(None),
             Some(other) => other.by_student(ctx, &other.log_losses()?)?,
             None => self.by_student(ctx, &self.losses_of_shares())?,
         };
-        let Some(theirs) = theirs.filter(|theirs| theirs.len() == own.len()) else {
+        if theirs.len() != own.len() {
             return Ok(None);
-        };
+        }
         let same = |(id, student): (&u64, &Student)| theirs.get(id).is_some_and(|other| student.has_rows_of(other));
         if !own.iter().all(same) {
             return Ok(None);
@@ -89,11 +89,13 @@ impl Evaluation {
             .collect()
     }
 
-    /// The rows student by student; `None` where it is not known whose rows they are. `losses`: one per row.
-    fn by_student(&self, ctx: &Context, losses: &[f64]) -> Result<Option<BTreeMap<u64, Student>>> {
-        let Some((rows, students, weights)) = self.students() else {
-            return Ok(None);
-        };
+    /// The rows student by student, or row by row. `losses`: one per row.
+    fn by_student(&self, ctx: &Context, losses: &[f64]) -> Result<BTreeMap<u64, Student>> {
+        let (rows, students, weights) = self.students().unwrap_or_else(|| {
+            let found = self.out_of_fold();
+            let numbers = found.rows().iter().map(|row| u64::from(*row)).collect();
+            ((0..found.n_rows()).collect(), numbers, found.weights().to_vec())
+        });
         let k = self.classes().len();
         let _memory = ctx.reserve_for::<f64>(students.len().saturating_mul(k + 6))?;
         let mut found: BTreeMap<u64, Student> = BTreeMap::new();
@@ -106,7 +108,7 @@ impl Evaluation {
             student.loss += weight * losses[row];
         }
         ctx.check()?;
-        Ok(Some(found))
+        Ok(found)
     }
 }
 
