@@ -2,10 +2,10 @@
 -- operator's. The tables of the warehouse belong to whoever called create_warehouse().
 
 GRANT USAGE ON SCHEMA empatia TO PUBLIC;
-GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
+GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
     empatia.adapter, empatia.relation_column TO PUBLIC;
 GRANT SELECT ON empatia.model, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
-GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
+GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
     empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.run, empatia.run_step TO empatia_operator;
 
 -- Functions made in Rust get their comment here, beside those made in SQL.

@@ -23,3 +23,4 @@ pub mod segment;
 pub mod threshold;
 pub mod tree;
 pub mod validate;
+pub mod words;
