@@ -6,6 +6,7 @@
 
 pub mod calendar;
 pub mod calibrate;
+pub mod classifier;
 pub mod codec;
 pub mod context;
 pub mod cube;
@@ -13,6 +14,7 @@ pub mod data;
 pub mod density;
 pub mod ensemble;
 pub mod error;
+pub mod feature;
 pub mod kmeans;
 pub mod linear;
 mod linfa_calls;

@@ -2,7 +2,10 @@
 mod algorithm;
 mod classes;
 mod classify;
+mod cube_rows;
+mod cube_structure;
 mod part;
 mod predictor;
 mod segments;
+mod student_attributes;
 mod vectors;
