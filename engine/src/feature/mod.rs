@@ -8,6 +8,7 @@ mod attributes;
 mod cell;
 mod kinds;
 mod layout;
+mod model;
 mod ranks;
 mod recipe;
 mod unit;
@@ -15,6 +16,7 @@ mod vectors;
 
 pub use attributes::{Attribute, Attributes};
 pub use cell::{Cell, Member};
+pub use model::CubeModel;
 pub use recipe::{Basis, FeatureRecipe, COUNTS, GRADE_AVG, MAX_HISTORY};
 pub use unit::{OwnRow, SharedRows, UnitRows};
 pub use vectors::FeatureVectors;

@@ -161,6 +161,11 @@ impl<'a> UnitRows<'a> {
         !self.attributes.columns().is_empty()
     }
 
+    /// Whether attributes of students are among the features.
+    pub fn has_attributes(&self) -> bool {
+        !self.attributes.columns().is_empty()
+    }
+
     /// The cells of a member, by period.
     pub fn cells_of(&self, member: usize) -> &'a [Cell] {
         &self.cells[self.first[member] as usize..self.first[member + 1] as usize]

@@ -6,6 +6,8 @@
 mod number;
 mod phrasebook;
 mod template;
+mod verdict;
 
 pub use number::Language;
 pub use phrasebook::{FeatureText, Format, Phrasebook, Typical, Value};
+pub use verdict::{reason_id, Dictionary, Judge, Verdict, REASONS};

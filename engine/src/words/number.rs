@@ -22,6 +22,14 @@ impl Language {
         }
     }
 
+    /// As [`Language::parse`] takes it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Portuguese => "pt",
+            Self::English => "en",
+        }
+    }
+
     /// Whole numbers as such, others with one decimal (two below 0.1, so that little is not called nothing).
     pub(super) fn number(self, value: f64) -> String {
         let text = match value {
