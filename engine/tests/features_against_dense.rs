@@ -241,7 +241,7 @@ fn all_rows(unit: &Unit) -> (Vec<String>, HashMap<(usize, usize), (Vec<f64>, boo
     rows.shared(|group| -> Result<(), EngineError> {
         let alike = |m: &usize| {
             let member = unit.members[*m];
-            let assigned = unit.basis == Basis::Due || !unit.recipe.has_assigned() || member.assigned == group.assigned;
+            let assigned = unit.basis == Basis::Due || member.assigned == group.assigned;
             assigned
                 && (member.attributes, member.group) == (group.attributes, group.group)
                 && !own.contains(&(*m, group.period as usize))

@@ -1,7 +1,6 @@
 //! Members whose rows may be shared.
 
 use super::unit::UnitRows;
-use super::Member;
 
 /// Which members are alike but for what they did.
 pub(super) struct Kinds {
@@ -14,16 +13,12 @@ pub(super) struct Kinds {
 
 impl Kinds {
     pub fn of(rows: &UnitRows<'_>) -> Self {
-        let kind = |member: &Member| {
-            let assigned = if rows.by_assigned() { member.assigned } else { 0 };
-            let attributes = if !rows.by_attributes() { 0 } else { member.attributes };
-            (assigned, attributes, member.group)
-        };
-        let mut kinds: Vec<_> = rows.members().iter().map(kind).collect();
+        let members = 0..rows.members().len();
+        let mut kinds: Vec<_> = members.clone().map(|member| rows.kind(member)).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let place = |member: &Member| kinds.binary_search(&kind(member)).unwrap_or(0) as u32;
-        let of_member: Vec<u32> = rows.members().iter().map(place).collect();
+        let place = |member| kinds.binary_search(&rows.kind(member)).unwrap_or(0) as u32;
+        let of_member: Vec<u32> = members.map(place).collect();
         let mut sizes = vec![0; kinds.len()];
         of_member.iter().for_each(|kind| sizes[*kind as usize] += 1);
         Self {

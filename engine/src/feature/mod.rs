@@ -11,6 +11,9 @@ mod layout;
 mod model;
 mod ranks;
 mod recipe;
+mod student_folds;
+mod target;
+mod training_rows;
 mod unit;
 mod vectors;
 
@@ -18,5 +21,8 @@ pub use attributes::{Attribute, Attributes};
 pub use cell::{Cell, Member};
 pub use model::CubeModel;
 pub use recipe::{Basis, FeatureRecipe, COUNTS, GRADE_AVG, MAX_HISTORY};
+pub use student_folds::Census;
+pub use target::{SegmentClasses, Shared, Target, ACTIVE_CLASSES};
+pub use training_rows::{TrainingRows, TrainingSet};
 pub use unit::{OwnRow, SharedRows, UnitRows};
 pub use vectors::FeatureVectors;

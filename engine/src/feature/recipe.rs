@@ -126,11 +126,6 @@ impl FeatureRecipe {
         self.measures.iter().any(|name| name == GRADE_AVG)
     }
 
-    /// Whether the number of assignments is a feature of its own, which tells rows without activity apart.
-    pub fn has_assigned(&self) -> bool {
-        self.has(ASSIGNED)
-    }
-
     /// Whether a count has lags and a sum: the assignments of a member that are the same in each period have not.
     pub(super) fn has_past(count: usize, basis: Basis) -> bool {
         count != ASSIGNED || basis == Basis::Due

@@ -5,7 +5,7 @@ use super::kinds::Kinds;
 use super::layout::Layout;
 use super::ranks::Ranks;
 use super::recipe::{ASSIGNED, LATE, SUBMITTED};
-use super::{Attributes, Basis, Cell, FeatureRecipe, Member};
+use super::{Attributes, Basis, Cell, FeatureRecipe, Member, COUNTS};
 use crate::context::{Context, Reservation};
 use crate::error::{EngineError, Result};
 
@@ -28,7 +28,7 @@ pub struct OwnRow<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct SharedRows<'a> {
     pub period: u32,
-    /// Of each of the members; 0 with [`Basis::Due`] or where the assignments are no feature.
+    /// Of each of the members; 0 with [`Basis::Due`].
     pub assigned: i64,
     /// Of each of the members; 0 where the recipe has none.
     pub attributes: u32,
@@ -99,7 +99,7 @@ impl<'a> UnitRows<'a> {
         let mut rows = Self {
             ctx,
             history: recipe.history,
-            by_assigned: basis == Basis::Universe && recipe.has_assigned(),
+            by_assigned: basis == Basis::Universe,
             basis,
             periods,
             members,
@@ -151,16 +151,6 @@ impl<'a> UnitRows<'a> {
         self.members
     }
 
-    /// Whether the number of assignments tells shared rows apart.
-    pub(super) fn by_assigned(&self) -> bool {
-        self.by_assigned
-    }
-
-    /// Whether attributes do.
-    pub(super) fn by_attributes(&self) -> bool {
-        !self.attributes.columns().is_empty()
-    }
-
     /// Whether attributes of students are among the features.
     pub fn has_attributes(&self) -> bool {
         !self.attributes.columns().is_empty()
@@ -182,6 +172,73 @@ impl<'a> UnitRows<'a> {
             assigned, attributes, ..
         } = self.members[member];
         self.fill(window, period, assigned, attributes, into);
+    }
+
+    /// The measures that are counts, of any row.
+    pub fn counts(&self, member: usize, period: usize) -> [i64; COUNTS.len()] {
+        let cells = self.cells_of(member);
+        let found = cells.binary_search_by_key(&period, |cell| cell.period as usize);
+        let mut counts = found.map_or([0; COUNTS.len()], |at| cells[at].counts);
+        if self.basis == Basis::Universe {
+            counts[ASSIGNED] = self.members[member].assigned;
+        }
+        counts
+    }
+
+    /// What the number of assignments is.
+    pub fn basis(&self) -> Basis {
+        self.basis
+    }
+
+    /// Whether a member has cells in the window of a period.
+    pub fn is_own(&self, member: usize, period: usize) -> bool {
+        !within(self.cells_of(member), period.saturating_sub(self.history), period).is_empty()
+    }
+
+    /// Assignments, attributes and group of a member, as far as they tell shared rows apart.
+    pub(super) fn kind(&self, member: usize) -> (i64, u32, u32) {
+        let Member {
+            assigned,
+            attributes,
+            group,
+            ..
+        } = self.members[member];
+        let by_attributes = !self.attributes.columns().is_empty();
+        (
+            if self.by_assigned { assigned } else { 0 },
+            if by_attributes { attributes } else { 0 },
+            group,
+        )
+    }
+
+    /// Number of periods.
+    pub fn periods(&self) -> usize {
+        self.periods
+    }
+
+    /// Calls `on_row` with member and period of each row of its own, and whether the member was active in the window; as
+    /// [`UnitRows::own`], without the features.
+    ///
+    /// # Errors
+    /// Those of `on_row`, [`EngineError::Cancelled`].
+    pub fn own_places<E: From<EngineError>>(
+        &self,
+        mut on_row: impl FnMut(usize, usize, bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for member in 0..self.members.len() {
+            if member % POLL_ROWS == 0 {
+                self.ctx.check()?;
+            }
+            let mut outcome = Ok(());
+            self.windows(member, |period, window| {
+                if outcome.is_ok() {
+                    let active = window.iter().any(|cell| cell.activity() != 0);
+                    outcome = on_row(member, period, active);
+                }
+            });
+            outcome?;
+        }
+        Ok(())
     }
 
     /// Whether a member is active in one of the `horizon` periods after `period`; none where these are not all there.
@@ -367,10 +424,10 @@ impl<'a> UnitRows<'a> {
     fn fill_trend(&self, window: &[Cell], period: usize, into: &mut [f64]) {
         let Some(at) = self.layout.trend else { return };
         let periods = self.history.min(period) + 1;
-        let active = window.iter().filter(|cell| cell.activity() != 0);
+        let mut active = window.iter().filter(|cell| cell.activity() != 0);
         into[at] = active.clone().count() as f64 / periods as f64;
         let since = active
-            .last()
+            .next_back()
             .map_or(self.history + 1, |cell| period - cell.period as usize);
         into[at + 1] = since as f64;
         // least squares over 0, 1, .. periods - 1
