@@ -14,7 +14,7 @@ CREATE TABLE empatia.feature_text (
 );
 SELECT pg_catalog.pg_extension_config_dump('empatia.feature_text', '');
 COMMENT ON TABLE empatia.feature_text IS 'words for the features of classifiers, from which the reasons in cubo_engajamento are made; run classify() after a change';
-COMMENT ON COLUMN empatia.feature_text.feature IS 'a feature; or _lag1, _lag, _sum: around the {phrase} of a measure of earlier periods, _despite: around what speaks against the class, _other: a feature without a row';
+COMMENT ON COLUMN empatia.feature_text.feature IS 'a feature; or _lag1, _lag, _sum: around the {phrase} of a measure of earlier periods, _despite: around what speaks against the class, _other: a feature without a row, _class_NAME: what a class is called';
 COMMENT ON COLUMN empatia.feature_text.format IS 'how the number is written and when it is little or much: count, decimal, percent (of 0..1), signed, rank (percentile), since (periods)';
 COMMENT ON COLUMN empatia.feature_text.name IS 'plural noun, for {name}';
 COMMENT ON COLUMN empatia.feature_text.zero IS 'for 0; null: as any other number';
@@ -52,6 +52,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('pt', '_sum', 'count', NULL, NULL, NULL, '{phrase} nos últimos {window} períodos', NULL, NULL),
         ('pt', '_despite', 'count', NULL, NULL, NULL, 'apesar de {phrase}', NULL, NULL),
         ('pt', '_other', 'decimal', NULL, NULL, NULL, '{name}: {value}', NULL, '{name} sem informação'),
+        ('pt', '_class_active', 'count', NULL, NULL, NULL, 'atividade esperada', NULL, NULL),
+        ('pt', '_class_inactive', 'count', NULL, NULL, NULL, 'risco de inatividade', NULL, NULL),
         ('en', 'posts', 'count', 'posts', 'no posts', 'few posts ({value})', '{value} {value|post|posts}', 'many posts ({value})', NULL),
         ('en', 'post_replies', 'count', 'replies to posts', 'no replies to posts', 'few replies to posts ({value})', '{value} {value|reply|replies} to posts', 'many replies to posts ({value})', NULL),
         ('en', 'help_requests', 'count', 'requests for help', 'no requests for help', 'few requests for help ({value})', '{value} {value|request|requests} for help', 'many requests for help ({value})', NULL),
@@ -77,7 +79,9 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('en', '_lag', 'count', NULL, NULL, NULL, '{phrase} {lag} periods before', NULL, 'no record of {name} {lag} periods before'),
         ('en', '_sum', 'count', NULL, NULL, NULL, '{phrase} over the last {window} periods', NULL, NULL),
         ('en', '_despite', 'count', NULL, NULL, NULL, 'despite {phrase}', NULL, NULL),
-        ('en', '_other', 'decimal', NULL, NULL, NULL, '{name}: {value}', NULL, '{name} unknown')
+        ('en', '_other', 'decimal', NULL, NULL, NULL, '{name}: {value}', NULL, '{name} unknown'),
+        ('en', '_class_active', 'count', NULL, NULL, NULL, 'activity expected', NULL, NULL),
+        ('en', '_class_inactive', 'count', NULL, NULL, NULL, 'risk of inactivity', NULL, NULL)
     ON CONFLICT DO NOTHING;
 $$;
 COMMENT ON FUNCTION empatia._fill_feature_text() IS 'the default words, in Portuguese and English; called by create_warehouse()';

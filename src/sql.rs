@@ -83,10 +83,11 @@ extension_sql_file!(
     requires = ["segments"]
 );
 extension_sql_file!(
-    "../sql/model/classify.sql",
-    name = "classify",
+    "../sql/model/predict.sql",
+    name = "predict",
     requires = ["classifier_for"]
 );
+extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["predict"]);
 extension_sql_file!(
     "../sql/model/classify_changed.sql",
     name = "classify_changed",

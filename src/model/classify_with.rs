@@ -83,7 +83,6 @@ fn classify_with(
 struct Pass<'a> {
     context: &'a Context,
     part: &'a Part,
-    results: &'a str,
     build: &'a Build,
     cube_model: &'a CubeModel,
     judge: Judge<'a>,
@@ -125,7 +124,6 @@ impl<'a> Pass<'a> {
         Ok(Self {
             context,
             part,
-            results,
             build,
             judge: judge(cube_model, texts),
             cube_model,
