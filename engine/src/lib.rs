@@ -25,3 +25,4 @@ pub mod segment;
 pub mod threshold;
 pub mod tree;
 pub mod validate;
+pub mod words;
