@@ -178,8 +178,12 @@ impl Entry {
         let parse = |text: &Option<String>| text.as_deref().map(Template::parse);
         let when = pattern.and_then(|text| parse(&text.middle).map(|middle| (middle, parse(&text.missing))));
         let text = known.or_else(|| texts.get("_other"));
-        let name = text.and_then(|text| text.name.clone()).unwrap_or_else(|| column.to_owned());
-        let middle = text.and_then(|text| text.middle.as_deref()).unwrap_or("{name}: {value}");
+        let name = text
+            .and_then(|text| text.name.clone())
+            .unwrap_or_else(|| column.to_owned());
+        let middle = text
+            .and_then(|text| text.middle.as_deref())
+            .unwrap_or("{name}: {value}");
         let of = |measure: &str| place.get(format!("{measure}{suffix}").as_str()).copied();
         let (assigned, submitted) = match base {
             SUBMITTED => (of(ASSIGNED).or_else(|| place.get(ASSIGNED).copied()), None),
@@ -214,7 +218,9 @@ impl Entry {
     fn phrase(&self, book: &Phrasebook, value: Value<'_>, row: &dyn Fn(usize) -> f64, despite: bool) -> String {
         let number = match value {
             Value::Number(number) => number,
-            Value::Category(Some(level)) => return self.fill(book, &self.texts.middle, Shown::Text(level), row, despite),
+            Value::Category(Some(level)) => {
+                return self.fill(book, &self.texts.middle, Shown::Text(level), row, despite)
+            }
             Value::Category(None) => f64::NAN,
         };
         let missing = number.is_nan();
@@ -226,7 +232,13 @@ impl Entry {
             true => self.texts.missing.as_ref(),
             false => self.text_of(number, self.known(self.assigned, row)),
         };
-        let phrase = self.fill(book, text.unwrap_or(&self.texts.middle), Shown::Number(number), row, despite);
+        let phrase = self.fill(
+            book,
+            text.unwrap_or(&self.texts.middle),
+            Shown::Number(number),
+            row,
+            despite,
+        );
         match &self.when {
             Some((when, _)) => {
                 let fill = |hole: &str| match hole {
@@ -252,7 +264,10 @@ impl Entry {
             Format::Percent => (low && value < 2.0 / 3.0, high && value > 1.0 / 3.0),
             Format::Count => match assigned.filter(|assigned| *assigned > 0.0) {
                 // less than half of what was to be done is little, unless others do even less
-                Some(assigned) => (value < assigned / 2.0 && !high, value >= assigned / 2.0 && high && value >= MANY),
+                Some(assigned) => (
+                    value < assigned / 2.0 && !high,
+                    value >= assigned / 2.0 && high && value >= MANY,
+                ),
                 None => (low, high && value >= MANY),
             },
             Format::Decimal | Format::Since => (low, high),
@@ -271,7 +286,14 @@ impl Entry {
         }
     }
 
-    fn fill(&self, book: &Phrasebook, text: &Template, shown: Shown<'_>, row: &dyn Fn(usize) -> f64, despite: bool) -> String {
+    fn fill(
+        &self,
+        book: &Phrasebook,
+        text: &Template,
+        shown: Shown<'_>,
+        row: &dyn Fn(usize) -> f64,
+        despite: bool,
+    ) -> String {
         text.fill(despite, &|hole| self.hole(book, hole, shown, row))
     }
 

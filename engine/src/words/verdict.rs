@@ -48,8 +48,11 @@ impl<'a> Judge<'a> {
     /// `window`: periods that a window of the features has.
     pub fn new(model: &'a ClassifierModel, language: Language, texts: &[FeatureText], window: usize) -> Self {
         let columns: Vec<String> = model.columns().iter().map(|column| column.name.clone()).collect();
-        let histograms: HashMap<&str, &Histogram> =
-            model.histograms().iter().map(|found| (found.name.as_str(), found)).collect();
+        let histograms: HashMap<&str, &Histogram> = model
+            .histograms()
+            .iter()
+            .map(|found| (found.name.as_str(), found))
+            .collect();
         let typical: Vec<Option<Typical>> = columns
             .iter()
             .map(|name| histograms.get(name.as_str()).and_then(|found| typical(found)))
@@ -66,7 +69,10 @@ impl<'a> Judge<'a> {
         let k = self.model.classes().len();
         let probabilities = self.model.predict(ctx, table)?;
         let _probabilities = ctx.reserve_for::<f64>(probabilities.len())?;
-        let classes: Vec<u32> = probabilities.chunks_exact(k).map(|row| self.model.decide(row)).collect();
+        let classes: Vec<u32> = probabilities
+            .chunks_exact(k)
+            .map(|row| self.model.decide(row))
+            .collect();
         let found = self.model.explain(ctx, table, &classes)?;
         let _found = ctx.reserve_for::<f64>(found.values.len())?;
         let columns = self.columns(table);
@@ -84,8 +90,12 @@ impl<'a> Judge<'a> {
         };
         let starts: Vec<usize> = (0..table.n_rows()).step_by(CHUNK).collect();
         let range = |start: &usize| *start..table.n_rows().min(start + CHUNK);
-        let chunks: Vec<(Vec<Verdict>, Dictionary)> =
-            ctx.run(|| starts.par_iter().map(|start| chunk(range(start))).collect::<Result<_>>())?;
+        let chunks: Vec<(Vec<Verdict>, Dictionary)> = ctx.run(|| {
+            starts
+                .par_iter()
+                .map(|start| chunk(range(start)))
+                .collect::<Result<_>>()
+        })?;
         let mut verdicts = Vec::with_capacity(table.n_rows());
         for (part, texts) in chunks {
             verdicts.extend(part);
@@ -97,7 +107,12 @@ impl<'a> Judge<'a> {
     /// The words for the contribution of `column` to row `row` of a table; `supports`: whether it is positive.
     pub fn words(&self, table: &Table, row: usize, column: usize, supports: bool) -> String {
         let columns = self.columns(table);
-        let number = |other: usize| columns.get(other).and_then(|values| *values).map_or(f64::NAN, |v| number(v, row));
+        let number = |other: usize| {
+            columns
+                .get(other)
+                .and_then(|values| *values)
+                .map_or(f64::NAN, |v| number(v, row))
+        };
         let value = columns.get(column).and_then(|values| *values);
         let value = value.map_or(Value::Number(f64::NAN), |values| value_of(values, row));
         self.book.reason(column, value, &number, supports)

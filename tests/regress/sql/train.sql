@@ -77,8 +77,11 @@ SELECT target, rows, cardinality(classes) AS classes, accuracy, agreement_with_s
 SELECT model_version, level, grain, target, algorithm, classes FROM empatia.import_model(empatia.export_model(1), 'SPA', 'MONTH');
 SELECT (SELECT array_agg(e) FROM empatia.evaluate(1) e) = (SELECT array_agg(e) FROM empatia.evaluate(9) e) AS same_evaluation,
        (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 1) = (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 9) AS same_model;
+-- the messages name lengths and checksums, which differ from run to run
+\set VERBOSITY sqlstate
 SELECT empatia.import_model(substr(empatia.export_model(1), 1, 1000));
 SELECT empatia.import_model(set_byte(empatia.export_model(1), 500, 255 - get_byte(empatia.export_model(1), 500)));
+\set VERBOSITY default
 SELECT empatia.import_model('\x504b0304');
 SELECT empatia.import_model(NULL);
 SELECT empatia.export_model(1, 'pickle');
