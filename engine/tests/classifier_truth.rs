@@ -33,7 +33,9 @@ fn logistic_regression_with_its_recipe_is_scikit_learn_s_out_of_fold() {
         let labels = Labels::new(whole(&case["y"]), k, list(&case["weights"])).unwrap();
         let folds = Folds::from_assignment(&whole(&case["folds"]), 4).unwrap();
         let training = training(json!({ "algorithm": "logistic_regression", "calibrate": false }));
-        let trained = training.train_with(&ctx, &table, &labels, &folds, &names(k), None).unwrap();
+        let trained = training
+            .train_with(&ctx, &table, &labels, &folds, &names(k), None)
+            .unwrap();
 
         let near = |found: &[f64], expected: &[f64], tolerance: f64| {
             assert_eq!(found.len(), expected.len());
@@ -41,8 +43,16 @@ fn logistic_regression_with_its_recipe_is_scikit_learn_s_out_of_fold() {
                 assert!((found - expected).abs() < tolerance, "{k} classes: {found} {expected}");
             }
         };
-        near(trained.evaluation.out_of_fold().probabilities(), &list(&case["out_of_fold"]), 1e-7);
-        near(&trained.model.predict(&ctx, &table).unwrap(), &list(&case["final"]), 1e-7);
+        near(
+            trained.evaluation.out_of_fold().probabilities(),
+            &list(&case["out_of_fold"]),
+            1e-7,
+        );
+        near(
+            &trained.model.predict(&ctx, &table).unwrap(),
+            &list(&case["final"]),
+            1e-7,
+        );
         for metric in ["log_loss", "accuracy", "auc", "brier"] {
             let found = trained.report.metrics[metric]["pooled"].as_f64().unwrap();
             near(&[found], &[case[metric].as_f64().unwrap()], 1e-7);
@@ -50,7 +60,10 @@ fn logistic_regression_with_its_recipe_is_scikit_learn_s_out_of_fold() {
         for (row, expected) in case["contributions"].as_array().unwrap().iter().enumerate() {
             for (margin, expected) in expected.as_array().unwrap().iter().enumerate() {
                 let class = if k == 2 { 1 } else { margin as u32 };
-                let found = trained.model.explain(&ctx, &table, &vec![class; table.n_rows()]).unwrap();
+                let found = trained
+                    .model
+                    .explain(&ctx, &table, &vec![class; table.n_rows()])
+                    .unwrap();
                 near(found.of(row), &list(expected), 1e-6);
             }
         }

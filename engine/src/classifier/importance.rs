@@ -13,8 +13,9 @@ use crate::error::{EngineError, Result};
 use crate::metrics::most_probable;
 use crate::validate::{permutation_importance_of, Fold};
 
-/// Columns permuted at most: those of the largest gain.
+/// Columns permuted at most: those of the largest gain. Fewer where columns are many, each costing a look at all.
 const MAX_PERMUTED: usize = 100;
+const MAX_PERMUTED_WORK: usize = 100_000;
 /// Rows of a fold that are permuted at most.
 const MAX_ROWS: usize = 2_000;
 /// Permutations of a column in a fold at most; fewer where rows are many.
@@ -103,7 +104,7 @@ fn permuted(parts: &Parts, gains: Option<&[f64]>) -> Vec<usize> {
         }
         columns.sort_by(|a, b| gains[*b].total_cmp(&gains[*a]).then(a.cmp(b)));
     }
-    columns.truncate(MAX_PERMUTED);
+    columns.truncate((MAX_PERMUTED_WORK / parts.columns.len().max(1)).clamp(10, MAX_PERMUTED));
     columns.sort_unstable();
     columns
 }
@@ -129,7 +130,8 @@ fn fold_measures(
     let _part = ctx.reserve_for::<f64>(rows.len().saturating_mul(ground.table.columns().len() + 2))?;
     let (table, labels) = (ground.table.select(ctx, &rows)?, ground.labels.select(&rows)?);
     let weight: f64 = labels.weights().iter().sum();
-    let losses = permutation_importance_of(ctx, &table, columns, &labels, ground.metric, REPEATS, seed, |table| {
+    let repeats = (MAX_ROWS / rows.len().max(1)).clamp(1, MAX_REPEATS);
+    let losses = permutation_importance_of(ctx, &table, columns, &labels, ground.metric, repeats, seed, |table| {
         of_fold.predict_raw(ctx, table)
     })?;
     for (column, loss) in columns.iter().zip(losses.into_iter().flatten()) {
@@ -191,7 +193,7 @@ fn rows(parts: &Parts, gains: Option<Vec<f64>>, permuted: &[usize], measured: Me
             }
         };
         // A column that no split asks for loses nothing
-        let unused = any && gains.as_ref().is_some_and(|gains| gains[index] == 0.0) && permuted.len() < MAX_PERMUTED;
+        let unused = any && gains.as_ref().is_some_and(|gains| gains[index] == 0.0) && !permuted.contains(&index);
         ColumnImportance {
             feature: column.name.clone(),
             gain: gains.as_ref().map(|gains| gains[index]),

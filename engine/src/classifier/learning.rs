@@ -40,14 +40,7 @@ impl Learning {
             by_time: matches!(training.split, Split::Time { .. }),
             seed: training.seed,
         };
-        let valid = learning.valid_names();
-        if let Some(unknown) = asked.keys().find(|name| !valid.contains(name)) {
-            return Err(EngineError::invalid(
-                learning.what(),
-                format!("one of {}", valid.join(", ")),
-                format!("{unknown:?}"),
-            ));
-        }
+        learning.check_names(asked.keys())?;
         learning.check()?;
         Ok(learning)
     }
@@ -62,13 +55,23 @@ impl Learning {
             let value = serde_json::to_value(value).unwrap_or(Value::Null);
             learning.asked.insert(name.clone(), value);
         }
-        let valid = self.valid_names();
-        if let Some(unknown) = candidate.keys().find(|name| !valid.contains(name)) {
-            let expected = format!("one of {}", valid.join(", "));
-            return Err(EngineError::invalid(self.what(), expected, format!("{unknown:?}")));
-        }
         learning.check()?;
         Ok(learning)
+    }
+
+    /// Whether all of `names` are hyperparameters of this algorithm.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`] that lists the valid names.
+    pub(super) fn check_names<'a>(&self, mut names: impl Iterator<Item = &'a String>) -> Result<()> {
+        let valid = self.valid_names();
+        match names.find(|name| !valid.contains(name)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let expected = format!("one of {}", valid.join(", "));
+                Err(EngineError::invalid(self.what(), expected, format!("{unknown:?}")))
+            }
+        }
     }
 
     fn what(&self) -> &'static str {
