@@ -150,7 +150,7 @@ impl Learning {
     pub(super) fn preparation(&self, table: &Table) -> Preparation {
         let mut preparation = match self.algorithm {
             Algorithm::LogisticRegression => linear_preparation(table),
-            _ => Preparation::for_trees(table),
+            _ => tree_preparation(table),
         };
         preparation.seed = self.seed;
         preparation
@@ -166,6 +166,24 @@ fn forest_leaf(weight: f64) -> f64 {
 /// Least weight of a boosted tree's leaf.
 fn boosting_leaf(weight: f64) -> f64 {
     (weight.max(0.0).sqrt() / 4.0).clamp(5.0, 100.0).round()
+}
+
+/// Levels up to which a category is one column per level for trees.
+const ONE_HOT: usize = 24;
+
+/// As [`Preparation::for_trees`], but for categories of middling size: shares of a class by level are noise where a level has
+/// few rows, and rows of students are few.
+fn tree_preparation(table: &Table) -> Preparation {
+    let mut preparation = Preparation::for_trees(table);
+    for (spec, column) in preparation.columns.iter_mut().zip(table.columns()) {
+        if matches!(&column.values, Values::Category { levels, .. } if levels.len() <= ONE_HOT) {
+            spec.treatment = Treatment::OneHot {
+                min_weight: 0.0,
+                max_levels: ONE_HOT,
+            };
+        }
+    }
+    preparation
 }
 
 /// As [`Preparation::for_linear`], counts on a logarithmic scale: the tenth access says more than the thousandth.
