@@ -2,6 +2,7 @@
 mod algorithm;
 mod classes;
 mod classify;
+mod cube_features;
 mod cube_rows;
 mod cube_structure;
 mod cube_target;
