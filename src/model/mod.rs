@@ -3,6 +3,7 @@ mod algorithm;
 mod classes;
 mod classify;
 mod classify_with;
+mod cube_features;
 mod cube_model;
 mod cube_rows;
 mod cube_structure;

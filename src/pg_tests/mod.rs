@@ -10,6 +10,7 @@ mod measure;
 mod read;
 mod settings;
 mod threads;
+mod train_cube;
 mod version;
 mod write;
 
