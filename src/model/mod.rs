@@ -7,6 +7,7 @@ mod cube_model;
 mod cube_rows;
 mod cube_structure;
 mod cube_target;
+mod explain;
 mod part;
 mod prediction_marks;
 mod predictions;
