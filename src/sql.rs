@@ -3,7 +3,11 @@ use pgrx::extension_sql_file;
 
 extension_sql_file!("../sql/00_bootstrap.sql", name = "bootstrap", bootstrap);
 extension_sql_file!("../sql/10_config.sql", name = "config");
-extension_sql_file!("../sql/15_feature_text.sql", name = "feature_text", requires = ["config"]);
+extension_sql_file!(
+    "../sql/15_feature_text.sql",
+    name = "feature_text",
+    requires = ["config"]
+);
 extension_sql_file!("../sql/20_registry.sql", name = "registry", requires = ["feature_text"]);
 extension_sql_file!("../sql/30_common.sql", name = "common", requires = ["registry"]);
 extension_sql_file!(

@@ -188,7 +188,10 @@ impl Unit {
             |_| 0,
             |_, rows| {
                 members = rows.members().to_vec();
-                cells = (0..members.len()).flat_map(|member| rows.cells_of(member)).copied().collect();
+                cells = (0..members.len())
+                    .flat_map(|member| rows.cells_of(member))
+                    .copied()
+                    .collect();
                 Ok(())
             },
         )?;
@@ -209,15 +212,25 @@ impl Unit {
             Error::invalid_parameter("user_id", expected, user)
         })?;
         let period = self.build.periods.binary_search(&day).map_err(|_| {
-            let expected = format!("the first day of a period of {} x {}", self.asked.level, self.asked.grain);
+            let expected = format!(
+                "the first day of a period of {} x {}",
+                self.asked.level, self.asked.grain
+            );
             Error::invalid_parameter("period_start", expected, "another day")
         })?;
         // the cells that the row's features are made of: the window, and the one with which the unit began
         let from = period.saturating_sub(model.recipe.history);
         let active = self.cells.iter().enumerate().filter(|(_, cell)| cell.activity() != 0);
         let first = active.min_by_key(|(_, cell)| cell.period).map(|(at, _)| at);
-        let is_seen = |(at, cell): &(usize, &Cell)| (from..=period).contains(&(cell.period as usize)) || Some(*at) == first;
-        let cells: Vec<Cell> = self.cells.iter().enumerate().filter(is_seen).map(|(_, cell)| *cell).collect();
+        let is_seen =
+            |(at, cell): &(usize, &Cell)| (from..=period).contains(&(cell.period as usize)) || Some(*at) == first;
+        let cells: Vec<Cell> = self
+            .cells
+            .iter()
+            .enumerate()
+            .filter(is_seen)
+            .map(|(_, cell)| *cell)
+            .collect();
         let attributes = self.attributes.attributes();
         let rows = UnitRows::build(
             context,
@@ -270,7 +283,12 @@ impl Explained {
         let classifier = &model.model;
         let contributions = self.found.of(0);
         let mut columns: Vec<usize> = (0..contributions.len()).collect();
-        columns.sort_by(|a, b| contributions[*b].abs().total_cmp(&contributions[*a].abs()).then(a.cmp(b)));
+        columns.sort_by(|a, b| {
+            contributions[*b]
+                .abs()
+                .total_cmp(&contributions[*a].abs())
+                .then(a.cmp(b))
+        });
         let row = |column: usize| {
             let name = &classifier.columns()[column].name;
             let contribution = contributions[column] + 0.0;

@@ -234,8 +234,12 @@ impl<'a> Predictions<'a> {
         columns.extend([("reason_1", Int8), ("reason_2", Int8), ("reason_3", Int8)]);
         let mut rows = rows.iter();
         match self.way {
-            Way::Copy => copy_rows(self.relation(), &columns, |row| self.write_row(row, rows.next(), verdicts)),
-            Way::Append => append_rows(self.relation(), &columns, |row| self.write_row(row, rows.next(), verdicts)),
+            Way::Copy => copy_rows(self.relation(), &columns, |row| {
+                self.write_row(row, rows.next(), verdicts)
+            }),
+            Way::Append => append_rows(self.relation(), &columns, |row| {
+                self.write_row(row, rows.next(), verdicts)
+            }),
         }
     }
 

@@ -27,7 +27,8 @@ impl ReasonTexts {
             }
             Ok(())
         })?;
-        let sql = "SELECT t.feature, t.format, t.name, t.zero, t.low, t.middle, t.high, t.missing FROM empatia.feature_text t
+        let sql =
+            "SELECT t.feature, t.format, t.name, t.zero, t.low, t.middle, t.high, t.missing FROM empatia.feature_text t
                    WHERE t.language = $1";
         let mut texts = Vec::new();
         query(sql, &[language.code().into()], &[Text; 8], |row| {

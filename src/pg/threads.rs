@@ -181,7 +181,12 @@ pub fn run_feeding<T: Send, R: Send>(
 /// # Errors
 /// As [`run_with`].
 pub fn compute<R: Send>(context: &Context, work: impl FnOnce() -> Result<R, EngineError> + Send) -> Result<R> {
-    run_feeding(context, 0, |_: &mut dyn FnMut(()) -> Result<(), EngineError>| work(), |()| Ok(()))
+    run_feeding(
+        context,
+        0,
+        |_: &mut dyn FnMut(()) -> Result<(), EngineError>| work(),
+        |()| Ok(()),
+    )
 }
 
 /// Waits for the driver's end; raises the cancel flag once the backend is asked to cancel or to terminate.

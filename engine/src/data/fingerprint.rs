@@ -50,7 +50,14 @@ mod tests {
 
     #[test]
     fn order_number_and_missing_values_tell_apart() {
-        let all = [of(&[]), of(&[0.0]), of(&[0.0, 0.0]), of(&[1.0, 2.0]), of(&[2.0, 1.0]), of(&[f64::NAN])];
+        let all = [
+            of(&[]),
+            of(&[0.0]),
+            of(&[0.0, 0.0]),
+            of(&[1.0, 2.0]),
+            of(&[2.0, 1.0]),
+            of(&[f64::NAN]),
+        ];
         for (at, one) in all.iter().enumerate() {
             assert!(!all[..at].contains(one), "{at}");
         }

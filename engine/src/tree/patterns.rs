@@ -67,7 +67,9 @@ impl Patterns {
             return None;
         }
         let bits = self.splits.iter().enumerate();
-        Some(bits.fold(0, |way, (bit, (slot, cut))| way | u64::from(codes[*slot as usize] > *cut) << bit))
+        Some(bits.fold(0, |way, (bit, (slot, cut))| {
+            way | u64::from(codes[*slot as usize] > *cut) << bit
+        }))
     }
 }
 
@@ -97,7 +99,13 @@ impl Ways {
 
     /// The contributions of a row: `compute` adds them to zeros where the way is new.
     #[inline]
-    pub(crate) fn of(&mut self, patterns: &Patterns, codes: &[u32], width: usize, compute: impl FnOnce(&mut [f64])) -> &[f64] {
+    pub(crate) fn of(
+        &mut self,
+        patterns: &Patterns,
+        codes: &[u32],
+        width: usize,
+        compute: impl FnOnce(&mut [f64]),
+    ) -> &[f64] {
         let way = patterns.way(codes);
         if let Some(number) = way.and_then(|way| self.known.get(&way)) {
             return &self.values[*number as usize * width..][..width];

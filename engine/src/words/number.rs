@@ -81,9 +81,15 @@ mod tests {
     #[test]
     fn numbers_look_as_in_the_language() {
         let (pt, en) = (Language::Portuguese, Language::English);
-        assert_eq!([0.0, 7.0, 1.25, 0.04, 11.96, -0.001].map(|v| pt.number(v)), ["0", "7", "1,2", "0,04", "12", "0"]);
+        assert_eq!(
+            [0.0, 7.0, 1.25, 0.04, 11.96, -0.001].map(|v| pt.number(v)),
+            ["0", "7", "1,2", "0,04", "12", "0"]
+        );
         assert_eq!([-0.5, 4.0, 0.0, 0.001].map(|v| en.signed(v)), ["-0.5", "+4", "0", "0"]);
-        assert_eq!([0.0, 0.001, 0.346, 0.999, 1.0].map(|v| pt.percent(v)), ["0 %", "1 %", "35 %", "99 %", "100 %"]);
+        assert_eq!(
+            [0.0, 0.001, 0.346, 0.999, 1.0].map(|v| pt.percent(v)),
+            ["0 %", "1 %", "35 %", "99 %", "100 %"]
+        );
         assert_eq!(en.percent(0.346), "35%");
         assert!(Language::parse("de").is_err());
     }

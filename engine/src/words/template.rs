@@ -88,7 +88,11 @@ impl Template {
                 Piece::Plural { hole, one, many } => {
                     let filling = fill(hole);
                     known &= filling.is_some();
-                    out.push_str(if filling.is_some_and(|filling| filling.is_one) { one } else { many });
+                    out.push_str(if filling.is_some_and(|filling| filling.is_one) {
+                        one
+                    } else {
+                        many
+                    });
                 }
                 Piece::Despite(inside) if despite => known &= inside.write(despite, fill, out),
                 Piece::Despite(_) => {}
@@ -124,8 +128,14 @@ mod tests {
 
     #[test]
     fn holes_plurals_and_optional_parts_are_filled() {
-        assert_eq!(filled("sem atividade há {one} {one|período|períodos}", false), "sem atividade há 1 período");
-        assert_eq!(filled("[estar ]há {many} {many|período|períodos}", true), "estar há 3 períodos");
+        assert_eq!(
+            filled("sem atividade há {one} {one|período|períodos}", false),
+            "sem atividade há 1 período"
+        );
+        assert_eq!(
+            filled("[estar ]há {many} {many|período|períodos}", true),
+            "estar há 3 períodos"
+        );
         assert_eq!(filled("entregues ({many}< de {one}>)", false), "entregues (3 de 1)");
         assert_eq!(filled("entregues ({many}< de {unknown}>)", false), "entregues (3)");
         assert_eq!(filled("[já {many}]<, {unknown}>", false), "");

@@ -48,8 +48,11 @@ impl<'a> Judge<'a> {
     /// `window`: periods that a window of the features has.
     pub fn new(model: &'a ClassifierModel, language: Language, texts: &[FeatureText], window: usize) -> Self {
         let columns: Vec<String> = model.columns().iter().map(|column| column.name.clone()).collect();
-        let histograms: HashMap<&str, &Histogram> =
-            model.histograms().iter().map(|found| (found.name.as_str(), found)).collect();
+        let histograms: HashMap<&str, &Histogram> = model
+            .histograms()
+            .iter()
+            .map(|found| (found.name.as_str(), found))
+            .collect();
         let typical: Vec<Option<Typical>> = columns
             .iter()
             .map(|name| histograms.get(name.as_str()).and_then(|found| typical(found)))
@@ -66,7 +69,10 @@ impl<'a> Judge<'a> {
         let k = self.model.classes().len();
         let probabilities = self.model.predict(ctx, table)?;
         let _probabilities = ctx.reserve_for::<f64>(probabilities.len())?;
-        let classes: Vec<u32> = probabilities.chunks_exact(k).map(|row| self.model.decide(row)).collect();
+        let classes: Vec<u32> = probabilities
+            .chunks_exact(k)
+            .map(|row| self.model.decide(row))
+            .collect();
         let found = self.model.explain(ctx, table, &classes)?;
         let _found = ctx.reserve_for::<f64>(found.values.len())?;
         let columns = self.columns(table);
@@ -84,8 +90,12 @@ impl<'a> Judge<'a> {
         };
         let starts: Vec<usize> = (0..table.n_rows()).step_by(CHUNK).collect();
         let range = |start: &usize| *start..table.n_rows().min(start + CHUNK);
-        let chunks: Vec<(Vec<Verdict>, Dictionary)> =
-            ctx.run(|| starts.par_iter().map(|start| chunk(range(start))).collect::<Result<_>>())?;
+        let chunks: Vec<(Vec<Verdict>, Dictionary)> = ctx.run(|| {
+            starts
+                .par_iter()
+                .map(|start| chunk(range(start)))
+                .collect::<Result<_>>()
+        })?;
         let mut verdicts = Vec::with_capacity(table.n_rows());
         for (part, texts) in chunks {
             verdicts.extend(part);
@@ -97,7 +107,12 @@ impl<'a> Judge<'a> {
     /// The words for the contribution of `column` to row `row` of a table; `supports`: whether it is positive.
     pub fn words(&self, table: &Table, row: usize, column: usize, supports: bool) -> String {
         let columns = self.columns(table);
-        let number = |other: usize| columns.get(other).and_then(|values| *values).map_or(f64::NAN, |v| number(v, row));
+        let number = |other: usize| {
+            columns
+                .get(other)
+                .and_then(|values| *values)
+                .map_or(f64::NAN, |v| number(v, row))
+        };
         let value = columns.get(column).and_then(|values| *values);
         let value = value.map_or(Value::Number(f64::NAN), |values| value_of(values, row));
         self.book.reason(column, value, &number, supports)
@@ -197,4 +212,47 @@ fn typical(histogram: &Histogram) -> Option<Typical> {
         low: upto(1.0 / 3.0).or(edges.last().copied())?,
         high: upto(2.0 / 3.0).unwrap_or(f64::INFINITY),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(edges: &[f64], shares: &[f64]) -> Histogram {
+        Histogram {
+            name: "x".into(),
+            bins: Bins::Numeric { edges: edges.to_vec() },
+            shares: shares.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_is_usual_lies_between_the_terciles() {
+        // a third of the known values is at most 1, two thirds at most 3
+        let even = typical(&histogram(&[1.0, 3.0], &[0.3, 0.3, 0.3, 0.1])).unwrap();
+        assert_eq!(even, Typical { low: 1.0, high: 3.0 });
+        // mostly nothing: anything is much
+        let zeros = typical(&histogram(&[0.0, 2.0], &[0.9, 0.05, 0.05, 0.0])).unwrap();
+        assert_eq!(zeros, Typical { low: 0.0, high: 0.0 });
+        // mostly the largest: what is less is little, nothing is much
+        let full = typical(&histogram(&[4.0], &[0.1, 0.9, 0.0])).unwrap();
+        assert_eq!((full.low, full.high), (4.0, f64::INFINITY));
+        assert_eq!(typical(&histogram(&[], &[1.0, 0.0])), None);
+    }
+
+    #[test]
+    fn the_strongest_are_the_largest_whatever_their_sign() {
+        let of = |values: &[f64]| strongest(values).collect::<Vec<_>>();
+        assert_eq!(of(&[0.1, -0.5, 0.0, 0.3, 0.2]), [(1, -0.5), (3, 0.3), (4, 0.2)]);
+        assert_eq!(of(&[0.0, -0.0, 0.2]), [(2, 0.2)]);
+        assert_eq!(of(&[1.0, -1.0, 1.0, -1.0]), [(0, 1.0), (1, -1.0), (2, 1.0)]);
+        assert_eq!(of(&[]), []);
+    }
+
+    #[test]
+    fn ids_of_reasons_keep_their_meaning() {
+        // FNV-1a of the bytes, from its published test vectors
+        assert_eq!(reason_id("a") as u64, 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(reason_id("foobar") as u64, 0x8594_4171_f739_67e8);
+    }
 }
