@@ -10,6 +10,7 @@ mod cube_structure;
 mod cube_target;
 mod evaluate;
 mod exchange;
+mod explain;
 mod part;
 mod prediction_marks;
 mod predictions;
