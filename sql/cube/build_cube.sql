@@ -53,6 +53,7 @@ DECLARE
     left_out jsonb;
     written text[] := '{}';
     classified jsonb;
+    reassigned text[];
     reported boolean;
 BEGIN
     PERFORM empatia._combinations(level, grain);
@@ -66,15 +67,14 @@ BEGIN
         END IF;
         EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, b.model_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
             INTO classified USING who.client_id;
-        IF to_regclass('pg_temp._assigned') IS NOT NULL THEN
-            DROP TABLE pg_temp._assigned;
-        END IF;
+        PERFORM empatia._begin_changed();
         IF empatia._setting_value('assignment_basis') = 'universe'
            AND EXISTS (SELECT FROM empatia.model m WHERE m.version IN (SELECT v.value::bigint FROM jsonb_each_text(classified) v) AND 'assigned_exercises' = ANY (m.features)) THEN
             PERFORM empatia._note_assigned(who.client_id);
         END IF;
         PERFORM empatia._doing(format('build_cube of %s, structure', who.code));
         at_change := empatia._sync_cube(who.client_id);
+        reassigned := CASE WHEN to_regclass('pg_temp._assigned') IS NOT NULL THEN empatia._stage_reassigned(who.client_id) ELSE '{}' END;
         left_out := NULL;
         reported := false;
         PERFORM empatia._doing(format('build_cube of %s, changed cells', who.code));
@@ -95,9 +95,10 @@ BEGIN
             END IF;
             part := empatia._finish_part(who.client_id, part, at_change);
             -- rows that had a category have one when this commits: readers never see them without
-            IF part.mode <> 'unchanged' AND classified ? (part.level || part.grain) THEN
+            IF (part.mode <> 'unchanged' OR part.level = ANY (reassigned)) AND classified ? (part.level || part.grain) THEN
                 PERFORM empatia._classify_again(who.client_id, part, (classified ->> (part.level || part.grain))::bigint, native);
             END IF;
+            classified := classified - (part.level || part.grain);
             -- statistics serve until a tenth of the rows is another
             IF part.written_rows + part.deleted_rows > (CASE part.mode WHEN 'full' THEN 0 ELSE 1000 END) + part.stored_rows / 10 THEN
                 written := written || lower(format('cube_%s_%s', part.level, part.grain));
@@ -106,6 +107,12 @@ BEGIN
                      CASE WHEN reported THEN left_out END, part.seconds);
             RETURN NEXT done;
         END LOOP;
+        -- the number of assignments is that of the structure, which parts that this call did not build show, too
+        IF reassigned <> '{}' THEN
+            PERFORM empatia._classify_again(who.client_id, ROW (l, g, NULL, NULL, NULL, NULL, 'unchanged', NULL, false, 0, NULL, NULL, 0, 0, 0)::empatia.build_part,
+                                            (classified ->> (l || g))::bigint, native)
+            FROM unnest(reassigned) l, unnest(empatia._grains()) g WHERE classified ? (l || g);
+        END IF;
         -- changes that every built part contains are of no more use
         EXECUTE empatia._render('DELETE FROM {dw}.change h WHERE h.client_id = $1
             AND h.change_id <= (SELECT min(b.change_id) FROM {results}.cube_build b WHERE b.client_id = $1)') USING who.client_id;

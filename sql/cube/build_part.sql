@@ -48,7 +48,8 @@ BEGIN
         IF old.client_id IS NOT NULL AND NOT full_build AND old.assignment_basis = basis AND old.first_day_of_week = first_day
            -- days that new facts added to an automatic end of the range hold no facts that the change log does not know
            AND (old.date_from = range_from OR old.automatic_from AND automatic_from AND old.date_from > range_from AND part.grain <> 'ALL')
-           AND (old.date_to = range_to OR old.automatic_to AND automatic_to AND old.date_to < range_to) THEN
+           AND (old.date_to = range_to OR old.automatic_to AND automatic_to AND old.date_to < range_to)
+           AND NOT empatia._everybody_changed(client_id, old.change_id) THEN
             IF NOT counted ? old.change_id::text THEN
                 counted := counted || jsonb_build_object(old.change_id, (SELECT jsonb_object_agg(t.grain, to_jsonb(t))
                     FROM empatia._touched_periods(client_id, old.change_id, range_from, range_to, first_day) t));
@@ -116,10 +117,6 @@ BEGIN
     IF stale.levels IS NULL THEN
         RETURN;
     END IF;
-    IF to_regclass('pg_temp._changed') IS NOT NULL THEN
-        DROP TABLE pg_temp._changed;
-    END IF;
-    CREATE TEMP TABLE _changed (level text, grain text, user_id bigint, unit_id bigint, period_start date) ON COMMIT DROP;
     FOR cells IN SELECT * FROM empatia._build_cells(client_id, w.dw_schema::text, w.results_schema::text, stale.levels, stale.grains, stale.since, stale.keep_changed,
                                                     stale.date_from, stale.date_to, empatia._setting_value('first_day_of_week')::integer,
                                                     empatia._setting_value('assignment_basis')) LOOP

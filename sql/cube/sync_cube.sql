@@ -164,6 +164,17 @@ END
 $$;
 COMMENT ON FUNCTION empatia._write_first_structure(integer) IS 'writes cube_unit and cube_member of a client whose cube was never built';
 
+CREATE FUNCTION empatia._everybody_changed(client_id integer, since bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found boolean;
+BEGIN
+    EXECUTE empatia._render('SELECT EXISTS (SELECT FROM {dw}.change h WHERE h.client_id = $1 AND h.change_id > $2 AND h.user_id IS NULL)') INTO found USING client_id, since;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION empatia._everybody_changed(integer, bigint) IS 'whether facts changed after a change and nobody noted whose';
+
 CREATE FUNCTION empatia._write_assigned(client_id integer, since bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -259,7 +270,7 @@ BEGIN
     EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
     now_at := greatest(now_at, since);
     IF since IS NULL OR now_at > since THEN
-        PERFORM empatia._write_assigned(client_id, since);
+        PERFORM empatia._write_assigned(client_id, CASE WHEN NOT empatia._everybody_changed(client_id, since) THEN since END);
     END IF;
     EXECUTE empatia._render('INSERT INTO {results}.cube_sync AS y VALUES ($1, $2, $3, $4, clock_timestamp())
         ON CONFLICT ON CONSTRAINT cube_sync_pkey DO UPDATE

@@ -135,6 +135,10 @@ BEGIN
         CASE WHEN empty THEN '_staged' ELSE '_diff' END,
         CASE WHEN empty THEN 'd._reason IS NULL AND NOT d._deleted' ELSE 'd._new' END) USING src.client_id;
     GET DIAGNOSTICS inserted = ROW_COUNT;
+    -- a first build may run beside this load without seeing it, nor being seen by it: the next one finds that everybody's facts may be others
+    IF stream.relation LIKE 'fact%' AND NOT tracked AND inserted + updated + deleted > 0 THEN
+        EXECUTE empatia._render('INSERT INTO {dw}.change (client_id, change_id) SELECT $1, nextval(''{dw}.change_id_seq'')') USING src.client_id;
+    END IF;
     -- the streams and the build that follow join this table: without statistics the planner takes it for empty
     IF inserted > 1000 THEN
         PERFORM empatia._analyze(stream.relation, src.client_id);
