@@ -88,6 +88,48 @@ mod tests {
         );
     }
 
+    /// Guards against a new index entry for each row changed, and against a changed value that its index does not know.
+    #[pg_test]
+    fn edit_stays_on_the_page_unless_an_index_has_the_column() {
+        for (name, index) in [("edit_hot", false), ("edit_indexed", true)] {
+            table(name);
+            if index {
+                Spi::run(&format!("CREATE INDEX ON public.{name} (n)")).unwrap();
+            }
+            edit_rows(relation(name), &KEY, &COLUMNS, |editor| {
+                for a in 1..=10 {
+                    assert!(editor.find(&key(a))?);
+                    editor.set(&[Value::Int4(700), Value::Float8(0.0)])?;
+                }
+                Ok(())
+            })
+            .unwrap();
+            let counted = |what: &str| {
+                bigint(&format!(
+                    "SELECT pg_stat_get_xact_tuples_{what}('public.{name}'::regclass)"
+                ))
+            };
+            assert_eq!(counted("updated").unwrap(), Some(10));
+            assert_eq!(
+                counted("hot_updated").unwrap(),
+                Some(if index { 0 } else { 10 }),
+                "{name}"
+            );
+        }
+        Spi::run("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off").unwrap();
+        for (n, rows) in [(700, 10), (5, 0), (11, 1)] {
+            assert_eq!(
+                bigint(&format!("SELECT count(*) FROM public.edit_indexed WHERE n = {n}")).unwrap(),
+                Some(rows)
+            );
+        }
+        // by the key, too, which no new entry was made for
+        assert_eq!(
+            bigint("SELECT sum(n)::bigint FROM public.edit_hot WHERE a IN (3, 20) AND d > '2024-01-01'").unwrap(),
+            Some(720)
+        );
+    }
+
     #[pg_test]
     fn edit_by_place_reaches_rows_that_this_transaction_wrote() {
         table("edit_place");
