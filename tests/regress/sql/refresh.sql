@@ -65,6 +65,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 CREATE FUNCTION tell(u int, VARIADIC days date[]) RETURNS void LANGUAGE sql AS $$ INSERT INTO dw.change SELECT 1, nextval('dw.change_id_seq'), u, d FROM unnest(days) d $$;
+CREATE FUNCTION added(u int, day date) RETURNS void LANGUAGE sql AS $$ INSERT INTO dw.change SELECT 1, nextval('dw.change_id_seq'), u, day, true $$;
 
 SELECT * FROM build();
 -- nothing changed: nothing is written, whether it looks at the change log or at every cell
@@ -82,6 +83,14 @@ SELECT count(*) FROM (SELECT click(1, 10100 + i, 1 + i % 40, date '2024-01-20' +
 SELECT * FROM build();
 -- what is told but did not happen writes nothing
 SELECT tell(9, '2024-05-05'), tell(10, '2024-12-31', '2025-01-01');
+SELECT * FROM build();
+-- where the log says that interactions came and nothing else, stored rows are looked up by the computed cells: of students with grades, too, and in a week
+-- in which there was nothing; not of one to whom something else happened as well
+SELECT count(*) FROM (SELECT click(1, 10130 + i, 1 + i % 40, date '2024-01-22' + i * 23 % 380, i), added(1 + i % 40, date '2024-01-22' + i * 23 % 380) FROM generate_series(1, 25) i) x;
+SELECT click(1, 10160 + i, 12, '2024-05-01', i), added(12, '2024-05-01'), click(1, 10163 + i, 13, '2025-03-30', i), added(13, '2025-03-30') FROM generate_series(1, 3) i;
+SELECT * FROM build();
+DELETE FROM dw.fact_interaction WHERE client_id = 1 AND interaction_id = 10007;
+SELECT click(1, 10170, 8, '2024-12-30', 2), added(8, '2024-12-30'), tell(8, '2024-12-31');
 SELECT * FROM build();
 -- facts go: the last of a cell, all of a student's; and move: to another day, another student, another lecture
 SELECT tell(f.user_id::int, VARIADIC array_agg(DISTINCT f.day)) FROM dw.fact_interaction f WHERE client_id = 1 AND interaction_id IN (10003, 10005, 11, 12, 13) GROUP BY f.user_id;
