@@ -58,21 +58,21 @@ $$;
 COMMENT ON FUNCTION empatia._classify_changed(integer, text, text) IS 'classifies the cells of a client, level and grain that _changed names';
 
 -- Before the structure of the cube is brought up to date: the numbers of assignments of those whose numbers that may change.
-CREATE FUNCTION empatia._note_assigned(client_id integer) RETURNS void
+CREATE FUNCTION empatia._note_assigned(client_id integer, full_build boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
     DROP TABLE IF EXISTS pg_temp._noted, pg_temp._assigned;
     EXECUTE empatia._render($q$ CREATE TEMP TABLE _noted ON COMMIT DROP AS
-        SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client}
+        SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client} AND (h.day IS NULL OR h.day = '-infinity')
         UNION SELECT m.user_id FROM {results}.cube_member m
-        WHERE m.client_id = {client} AND m.level = 'SPA' AND EXISTS (SELECT FROM {dw}.change h WHERE h.client_id = {client} AND h.user_id IS NULL) $q$,
-        'client', client_id::text);
+        WHERE m.client_id = {client} AND m.level = 'SPA' AND ({full_build} OR EXISTS (SELECT FROM {dw}.change h WHERE h.client_id = {client} AND h.user_id IS NULL)) $q$,
+        'client', client_id::text, 'full_build', full_build::text);
     ANALYZE pg_temp._noted;
     EXECUTE empatia._render('CREATE TEMP TABLE _assigned ON COMMIT DROP AS SELECT a.level, a.user_id, a.unit_id, a.assigned_exercises
         FROM {results}.cube_assigned a WHERE a.user_id IN (SELECT n.user_id FROM pg_temp._noted n) AND a.client_id = ') || client_id;
 END
 $$;
-COMMENT ON FUNCTION empatia._note_assigned(integer) IS 'the numbers of assignments of students that changed, in _assigned, and those students, in _noted';
+COMMENT ON FUNCTION empatia._note_assigned(integer, boolean) IS 'the numbers of assignments of students whose assignments changed, in _assigned, and those students, in _noted';
 
 -- After it: the members and units whose number is another now.
 CREATE FUNCTION empatia._stage_reassigned(client_id integer) RETURNS text[]
@@ -89,7 +89,7 @@ BEGIN
         SELECT d.level, d.user_id, d.unit_id FROM ((TABLE now EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE now)) d
         UNION
         -- who joined or left a unit was found only with the structure: all units
-        SELECT l.level, d.user_id, NULL FROM (SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client} EXCEPT SELECT n.user_id FROM pg_temp._noted n) d,
+        SELECT l.level, d.user_id, NULL FROM (SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client} AND h.day IS NULL EXCEPT SELECT n.user_id FROM pg_temp._noted n) d,
             unnest(empatia._levels()) l (level)$q$, 'client', client_id::text);
     ANALYZE pg_temp._reassigned;
     SELECT array_agg(DISTINCT r.level) INTO levels FROM pg_temp._reassigned r;
