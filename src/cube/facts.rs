@@ -79,7 +79,8 @@ pub(super) enum Whose {
     Runs(Runs),
 }
 
-/// Reads facts into `builder`; `on_grade` is told who has a grade, and the day that it counts on.
+/// Reads facts into `builder`; `on_interaction` is shown those that count, `on_grade` is told who has a grade, and the day that it
+/// counts on.
 ///
 /// Returns those left out, but for interactions inside the range by people who are not students of the space: those
 /// the engine counts.
@@ -88,12 +89,14 @@ pub(super) fn read_facts(
     whose: &Whose,
     params: &CubeParams,
     builder: &mut CubeBuilder,
+    on_interaction: impl FnMut(&Interaction) -> Result<(), EngineError>,
     on_grade: impl FnMut(i64, Option<i32>),
 ) -> Result<LeftOut, Stopped> {
     let mut reader = Reader {
         params,
         structure,
         builder,
+        on_interaction,
         on_grade,
         left_out: LeftOut::default(),
         full: None,
@@ -108,16 +111,21 @@ pub(super) fn read_facts(
 
 const PATH_COLUMNS: &str = "f.environment_id, f.course_id, f.space_id, f.subject_id, f.lecture_id";
 
-struct Reader<'a, F> {
+struct Reader<'a, I, G> {
     params: &'a CubeParams,
     structure: &'a Structure,
     builder: &'a mut CubeBuilder,
-    on_grade: F,
+    on_interaction: I,
+    on_grade: G,
     left_out: LeftOut,
     full: Option<EngineError>,
 }
 
-impl<F: FnMut(i64, Option<i32>)> Reader<'_, F> {
+impl<I, G> Reader<'_, I, G>
+where
+    I: FnMut(&Interaction) -> Result<(), EngineError>,
+    G: FnMut(i64, Option<i32>),
+{
     fn interactions(&mut self, whose: &Whose) -> Result<()> {
         const COLUMNS: [ColumnType; 9] = [Int8, Int2, Int8, Date, Int8, Int8, Int8, Int8, Int8];
         let structure = self.structure;
@@ -147,7 +155,8 @@ impl<F: FnMut(i64, Option<i32>)> Reader<'_, F> {
                             kind,
                             amount,
                         };
-                        let pushed = self.builder.push_interaction(&fact);
+                        let shown = (self.on_interaction)(&fact);
+                        let pushed = shown.and_then(|()| self.builder.push_interaction(&fact));
                         self.pushed(pushed)
                     }
                     None => {

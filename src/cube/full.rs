@@ -123,6 +123,7 @@ impl<'a> Pass<'a> {
             &Whose::Users(users.clone()),
             params,
             &mut builder,
+            |_| Ok(()),
             |_, _| (),
         )?;
         Ok((builder, left_out))

@@ -6,6 +6,7 @@
 mod append;
 mod classify;
 mod cube;
+mod edit;
 mod measure;
 mod read;
 mod settings;
