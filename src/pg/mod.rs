@@ -11,7 +11,7 @@ pub mod copy_row;
 pub mod delete;
 pub mod edit;
 mod heap_pages;
-mod memory;
+pub mod memory;
 pub mod parallel;
 pub mod read;
 pub mod row;
