@@ -18,6 +18,7 @@ use crate::pg::column::ColumnType::{self, Bool, Int4, Int8};
 use crate::pg::parallel::{gather, Worker, QUEUE_BYTES};
 use crate::pg::read::{query, query_stable};
 use crate::pg::settings::with_settings;
+use crate::pg::threads::{start_context, Limits};
 
 /// Blocks of a chunk, at most: some hundredth of a second's work, which planning its query does not add much to.
 const MOST_BLOCKS: i64 = 1024;
@@ -163,7 +164,10 @@ impl Task {
 /// Those of the queries.
 pub(crate) fn pack_facts(task: &[u8], worker: &mut Worker<'_>) -> Result<()> {
     let task = Task::from_bytes(task)?;
-    let context = Context::builder().memory_budget(PACKER_BYTES).build()?;
+    let context = start_context(Limits {
+        threads: 1,
+        memory: PACKER_BYTES,
+    })?;
     let mut packer = Packer::new(&context)?;
     while let Some(chunk) = worker.next_chunk() {
         if !pack_chunk(&task, chunk, worker, &mut packer)? {
