@@ -10,8 +10,11 @@ mod diff;
 mod facts;
 mod full;
 mod left_out;
+mod packed_facts;
 mod refresh;
 mod stored;
 mod structure;
 mod touched;
 mod write_cells;
+
+pub(crate) use packed_facts::pack_facts;
