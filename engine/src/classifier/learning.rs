@@ -40,14 +40,7 @@ impl Learning {
             by_time: matches!(training.split, Split::Time { .. }),
             seed: training.seed,
         };
-        let valid = learning.valid_names();
-        if let Some(unknown) = asked.keys().find(|name| !valid.contains(name)) {
-            return Err(EngineError::invalid(
-                learning.what(),
-                format!("one of {}", valid.join(", ")),
-                format!("{unknown:?}"),
-            ));
-        }
+        learning.check_names(asked.keys())?;
         learning.check()?;
         Ok(learning)
     }
@@ -62,13 +55,23 @@ impl Learning {
             let value = serde_json::to_value(value).unwrap_or(Value::Null);
             learning.asked.insert(name.clone(), value);
         }
-        let valid = self.valid_names();
-        if let Some(unknown) = candidate.keys().find(|name| !valid.contains(name)) {
-            let expected = format!("one of {}", valid.join(", "));
-            return Err(EngineError::invalid(self.what(), expected, format!("{unknown:?}")));
-        }
         learning.check()?;
         Ok(learning)
+    }
+
+    /// Whether all of `names` are hyperparameters of this algorithm.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`] that lists the valid names.
+    pub(super) fn check_names<'a>(&self, mut names: impl Iterator<Item = &'a String>) -> Result<()> {
+        let valid = self.valid_names();
+        match names.find(|name| !valid.contains(name)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let expected = format!("one of {}", valid.join(", "));
+                Err(EngineError::invalid(self.what(), expected, format!("{unknown:?}")))
+            }
+        }
     }
 
     fn what(&self) -> &'static str {
@@ -117,6 +120,17 @@ impl Learning {
                 "min_leaf": forest_leaf(weight),
                 "seed": self.seed,
             }),
+            // Many rows bear larger steps and larger trees, and would take long over small ones
+            Algorithm::GradientBoosting if weight > MANY => json!({
+                "rounds": 200,
+                "learning_rate": 0.1,
+                "max_leaves": 31,
+                "min_leaf": boosting_leaf(weight),
+                "l2": 1.0,
+                "column_fraction": 0.6,
+                "early_stopping": 20,
+                "seed": self.seed,
+            }),
             Algorithm::GradientBoosting => json!({
                 "rounds": 500,
                 "learning_rate": 0.05,
@@ -156,6 +170,9 @@ impl Learning {
         preparation
     }
 }
+
+/// Weight of the rows from which on boosting takes larger steps.
+const MANY: f64 = 200_000.0;
 
 /// Least weight of a forest's leaf: small for hundreds of rows, whose every pattern counts; growing with the root of the rows,
 /// since outcomes of students are noisy.

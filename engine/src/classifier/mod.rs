@@ -8,6 +8,7 @@
 mod algorithm;
 mod blocks;
 mod candidate;
+mod choice;
 mod columns;
 mod combination;
 mod compare;
@@ -43,8 +44,8 @@ pub use histogram::{Bins, Histogram};
 pub use member::Member;
 pub use model::{ClassifierModel, Parts};
 pub use report::{
-    CalibrationReport, CandidateReport, ClassReport, ColumnImportance, FoldSize, MetricReport, Report, SearchReport,
-    TriedReport,
+    CalibrationReport, CandidateReport, ClassReport, ColumnImportance, FoldSize, MemberReport, MetricReport, Report,
+    SearchReport, TriedReport,
 };
 pub use rules::RuleText;
 pub use train::Trained;
