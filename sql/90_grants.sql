@@ -16,6 +16,9 @@ COMMENT ON FUNCTION empatia._to_double(text) IS 'a finite number; null for anyth
 COMMENT ON FUNCTION empatia._to_boolean(text) IS 'true or false in their usual spellings; null for anything else';
 COMMENT ON FUNCTION empatia._parse_instant(text) IS 'instant of an ISO 8601 text with an offset; null for anything else';
 COMMENT ON FUNCTION empatia._parse_local(text) IS 'wall-clock time of an ISO 8601 text without an offset; null for anything else';
+COMMENT ON FUNCTION empatia._cube_features(text, text, text, integer, jsonb, bigint) IS 'features of every row of a client''s part of the cube, or of one unit of it, as a recipe says: what a classifier sees';
+COMMENT ON FUNCTION empatia._train_cube(text, text, text, integer, jsonb, jsonb, jsonb, double precision) IS 'trains a classifier on the rows of a part of the cube; returns the encoded model, its predictions out of fold and a report';
+COMMENT ON FUNCTION empatia._student_key(integer, bigint) IS 'the number by which the predictions that a training keeps know a student';
 COMMENT ON FUNCTION empatia._fit_segments(text, integer, text[], double precision[], integer, bigint, integer, integer, double precision, text, jsonb, text, text, text) IS 'K-Means, a Gaussian mixture or DBSCAN on the vectors of a query, or of a part of the cube; returns the encoded model';
 COMMENT ON FUNCTION empatia._describe_segments(bytea) IS 'segments of an encoded model, best first, noise last';
 COMMENT ON FUNCTION empatia._judge_segments(text, integer, bytea, text, text, text) IS 'silhouette, Davies-Bouldin and Calinski-Harabasz of an encoded model over the vectors of a query, or of a part of the cube';

@@ -60,6 +60,16 @@ impl Fitted {
         }
     }
 
+    /// Trees of a forest, rounds of boosting.
+    pub(super) fn n_trees(&self) -> Option<usize> {
+        match self {
+            Self::RandomForest(model) => Some(model.ensemble().n_trees()),
+            Self::GradientBoosting(model) => Some(model.n_rounds()),
+            Self::LogisticRegression(_) => None,
+            Self::DecisionTree(_) => Some(1),
+        }
+    }
+
     /// About the bytes that it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         let of_leaf = match self {

@@ -120,6 +120,17 @@ impl Learning {
                 "min_leaf": forest_leaf(weight),
                 "seed": self.seed,
             }),
+            // Many rows bear larger steps and larger trees, and would take long over small ones
+            Algorithm::GradientBoosting if weight > MANY => json!({
+                "rounds": 200,
+                "learning_rate": 0.1,
+                "max_leaves": 31,
+                "min_leaf": boosting_leaf(weight),
+                "l2": 1.0,
+                "column_fraction": 0.6,
+                "early_stopping": 20,
+                "seed": self.seed,
+            }),
             Algorithm::GradientBoosting => json!({
                 "rounds": 500,
                 "learning_rate": 0.05,
@@ -159,6 +170,9 @@ impl Learning {
         preparation
     }
 }
+
+/// Weight of the rows from which on boosting takes larger steps.
+const MANY: f64 = 200_000.0;
 
 /// Least weight of a forest's leaf: small for hundreds of rows, whose every pattern counts; growing with the root of the rows,
 /// since outcomes of students are noisy.

@@ -47,8 +47,8 @@ pub use member::Member;
 pub use model::{ClassifierModel, Parts};
 pub use packed::PackedModel;
 pub use report::{
-    CalibrationReport, CandidateReport, ClassReport, ColumnImportance, FoldSize, MetricReport, Report, SearchReport,
-    TriedReport,
+    CalibrationReport, CandidateReport, ClassReport, ColumnImportance, FoldSize, MemberReport, MetricReport, Report,
+    SearchReport, TriedReport,
 };
 pub use rules::RuleText;
 pub use train::Trained;

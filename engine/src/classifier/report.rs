@@ -41,10 +41,22 @@ pub struct Report {
     pub time_up: bool,
     /// Weight of each member in a vote.
     pub vote: Option<Map<String, Value>>,
+    /// The final models.
+    pub members: Vec<MemberReport>,
     /// By raw column, the most important first.
     pub importance: Vec<ColumnImportance>,
     /// Of a single decision tree.
     pub rules: Option<Vec<RuleText>>,
+}
+
+/// How large a final model is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MemberReport {
+    pub algorithm: Algorithm,
+    /// Trees of a forest, rounds of boosting; none for a logistic regression.
+    pub trees: Option<usize>,
+    /// Nodes of all trees, or coefficients.
+    pub size: usize,
 }
 
 /// A class and its rows.

@@ -14,7 +14,7 @@ use super::histogram::Histogram;
 use super::importance;
 use super::member::Member;
 use super::model::{ClassifierModel, Parts};
-use super::report::{metrics, CalibrationReport, CandidateReport, ClassReport, FoldSize, Report};
+use super::report::{metrics, CalibrationReport, CandidateReport, ClassReport, FoldSize, MemberReport, Report};
 use super::select;
 use super::training::Training;
 use crate::calibrate::{choose_calibration, Calibrator};
@@ -23,7 +23,7 @@ use crate::data::{Labels, Table, Values};
 use crate::ensemble::Offer;
 use crate::error::{EngineError, Result};
 use crate::threshold::ThresholdChoice;
-use crate::validate::{enough_rows, fit_all, Folds, Metric, OutOfFold};
+use crate::validate::{enough_rows, fit_all, Folds, Metric, OutOfFold, Refusal};
 
 /// What a training gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,6 +159,7 @@ impl Course<'_> {
             left_out,
             time_up: self.ground.is_time_up(),
             vote: chosen.weights(&candidates),
+            members: model.members().iter().map(member_report).collect(),
             importance,
             rules: model.rules(),
         };
@@ -191,7 +192,14 @@ impl Course<'_> {
             return Ok(None);
         };
         let ranking = out_of_fold.predictions()?.ranking(self.ground.ctx, self.positive)?;
-        objective.choose(&ranking).map(Some)
+        match objective.choose(&ranking) {
+            // A ranking knows positive rows as class 1
+            Err(EngineError::Refusal(Refusal::OneClass { class })) => {
+                let class = if class == 1 { self.positive } else { 1 - self.positive };
+                Err(Refusal::OneClass { class }.into())
+            }
+            choice => choice.map(Some),
+        }
     }
 
     /// The members fitted on all rows.
@@ -286,6 +294,14 @@ impl Course<'_> {
             })
         });
         candidates.iter().enumerate().map(one).chain(combined).collect()
+    }
+}
+
+fn member_report(member: &Member) -> MemberReport {
+    MemberReport {
+        algorithm: member.model().algorithm(),
+        trees: member.model().n_trees(),
+        size: member.model().size(),
     }
 }
 

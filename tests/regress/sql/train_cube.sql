@@ -104,7 +104,7 @@ from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, '{"history": 1}', '{"spl
 select count(*) filter (where n <= 3) as train, count(*) filter (where n = 6) as test
 from (select e.n, e.activity + lag(e.activity) over (partition by e.space_id, e.user_id order by e.n) > 0 or e.n = 1 and e.activity > 0 as takes_part from expected e) e where takes_part;
 -- no student on both sides: the same rows by fold, merged or not
-select t.rows, t.distinct_rows, jsonb_array_length(t.report -> 'folds') as folds from empatia._train_cube('analytics', 'SPA', 'WEEK', null, null, '{"seed": 1, "split": {"hold_out": {"share": 0.2}}}', '{"kind": "inactive_next", "horizon": 2, "population": "all"}') t;
+select t.rows, t.distinct_rows < t.rows as merged, jsonb_array_length(t.report -> 'folds') as folds from empatia._train_cube('analytics', 'SPA', 'WEEK', null, null, '{"seed": 1, "split": {"hold_out": {"share": 0.2}}}', '{"kind": "inactive_next", "horizon": 2, "population": "all"}') t;
 -- the same again: the same model
 select t.encoded = o.encoded as model, t.fingerprint = o.fingerprint as fingerprint
 from trained o, empatia._train_cube('analytics', 'SPA', 'WEEK', 1, '{}', '{"seed": 1}', '{"kind": "inactive_next", "horizon": 2}') t;
@@ -113,7 +113,7 @@ from trained o, empatia._train_cube('analytics', 'SPA', 'WEEK', 1, '{}', '{"seed
 select count(*) > 0 as segments from empatia.kmeans_segments('SPA', 'WEEK');
 select count(*) > 0 as classified from empatia.classify('SPA', 'WEEK');
 create view segment_target as select jsonb_build_object('kind', 'segment', 'encoded', encoded, 'labels', jsonb_build_object('1', 'engajamento excelente')) as target from empatia.model where level = 'SPA' order by version desc limit 1;
-select t.rows, t.students, t.classes, t.report -> 'classes' as weights, t.report #> '{metrics,accuracy,pooled}' as agreement
+select t.rows, t.students, t.classes, t.report -> 'classes' as weights, (t.report #>> '{metrics,accuracy,pooled}')::float8 > 0.95 as agreement
 from segment_target s, empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, '{"algorithm": "decision_tree", "split": {"stratified": {"folds": 3}}, "min_rows": 1}', s.target) t;
 select categoria_engajamento, count(*) from analytics.cubo_engajamento where nivel_agregacao = 'SPA' and tipo_agregacao_data = 'WEEK' group by 1 order by 2 desc, 1;
 

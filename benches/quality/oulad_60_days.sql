@@ -1,0 +1,3 @@
+-- The first 60 days with assessments, then with demographics.
+select pg_temp.try('60 days, assessments', 60, '{"history": 12, "lags": 8}', '{}', null) \g /dev/null
+select pg_temp.try('60 days, assessments and demographics', 60, format('{"history": 12, "lags": 8, "attributes": %s}', :'demographics')::jsonb, '{}', 0.845) \g /dev/null
