@@ -19,6 +19,7 @@ pub mod linear;
 mod linfa_calls;
 pub mod metrics;
 pub mod mixture;
+pub mod onnx;
 mod random;
 pub mod segment;
 pub mod threshold;

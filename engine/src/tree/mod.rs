@@ -29,6 +29,7 @@ mod node;
 mod params;
 mod passes;
 mod quadrature;
+mod recount;
 mod rounds;
 mod rules;
 mod sample;
