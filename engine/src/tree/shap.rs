@@ -25,6 +25,8 @@ use crate::error::{EngineError, Result};
 const PREPARED: usize = 1 << 26;
 /// Fewer rows than this are explained without preparing the edges for every case.
 const FEW_ROWS: usize = 16;
+/// Trees that a thread takes at a time where there are few rows.
+const FEW_TREES: usize = 8;
 /// Nodes visited between two looks at the cancel flag.
 const CHECK_NODES: usize = 1 << 16;
 
@@ -103,8 +105,79 @@ pub(crate) fn explain(
     let mut values = vec![0.0; n * p * k];
     // Of two shares that add up to 1, one contribution is the other's opposite.
     let mirrored = ensemble.width == 2 && ensemble.trees.iter().all(|tree| sums_to_one(&tree.values));
-    let all_cases = n >= FEW_ROWS;
     let coder = Coder::new(ensemble);
+    let first = usize::from(mirrored);
+    if n < FEW_ROWS {
+        explain_few(ctx, ensemble, &coder, table, first, &mut values)?;
+    } else {
+        explain_many(ctx, ensemble, &coder, table, first, &mut values)?;
+    }
+    for row in values.chunks_exact_mut(p * k) {
+        row.iter_mut().for_each(|value| *value *= factor);
+        if mirrored {
+            let (first, second) = row.split_at_mut(p);
+            first.iter_mut().zip(second).for_each(|(a, b)| *a = -*b);
+        }
+    }
+    Ok(Explanation {
+        n_features: p,
+        base: base(ensemble, factor, offset),
+        values,
+    })
+}
+
+/// Few rows: threads share the trees, each prepared and walked through while it is in the cache.
+fn explain_few(
+    ctx: &Context,
+    ensemble: &Ensemble,
+    coder: &Coder,
+    table: &FeatureTable,
+    first: usize,
+    values: &mut [f64],
+) -> Result<()> {
+    let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
+    let parts = ensemble.trees.len().div_ceil(FEW_TREES);
+    let _memory = ctx.reserve_for::<f64>(values.len().saturating_mul(parts))?;
+    let mut codes = coder.buffer();
+    coder.encode(table, 0, n, &mut codes);
+    let part = |part: usize| {
+        let (mut sums, mut scratch, arch) = (vec![0.0; n * p * k], Scratch::default(), Arch::new());
+        let trees = ensemble.trees.iter().enumerate().skip(part * FEW_TREES).take(FEW_TREES);
+        for (number, tree) in trees {
+            ctx.check()?;
+            let edges = Edges::new(tree, ensemble.width, false);
+            for (row, codes) in codes.chunks_exact(coder.stride).enumerate().take(n) {
+                arch.dispatch(Row {
+                    edges: &edges,
+                    codes,
+                    scratch: &mut scratch,
+                    out: &mut sums[row * p * k..(row + 1) * p * k],
+                    p,
+                    first,
+                    offset: ensemble.offset(number),
+                });
+            }
+        }
+        Ok::<_, EngineError>(sums)
+    };
+    // The same parts in the same order, whatever the number of threads.
+    let sums: Vec<Vec<f64>> = ctx.run(|| (0..parts).into_par_iter().map(part).collect::<Result<_>>())?;
+    for part in sums {
+        values.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+    }
+    Ok(())
+}
+
+/// Many rows: threads share them; what the edges of a group of trees do is computed once for all.
+fn explain_many(
+    ctx: &Context,
+    ensemble: &Ensemble,
+    coder: &Coder,
+    table: &FeatureTable,
+    first: usize,
+    values: &mut [f64],
+) -> Result<()> {
+    let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
     let rows = coder.block_rows().min(n.div_ceil(4 * ctx.threads()).max(1));
     let bytes = |tree: &super::node::Tree| tree.nodes.len() * Edges::BYTES_PER_NODE;
     let mut start = 0;
@@ -118,7 +191,7 @@ pub(crate) fn explain(
         let _memory = ctx.reserve(size)?;
         let prepare = |tree: usize| {
             ctx.check()?;
-            Ok(Edges::new(&ensemble.trees[tree], ensemble.width, all_cases))
+            Ok(Edges::new(&ensemble.trees[tree], ensemble.width, true))
         };
         let group: Vec<Edges> = ctx.run(|| (start..end).into_par_iter().map(prepare).collect::<Result<_>>())?;
         let block = |(block, values): (usize, &mut [f64])| {
@@ -141,7 +214,7 @@ pub(crate) fn explain(
                         scratch: &mut scratch,
                         out,
                         p,
-                        first: if mirrored { 1 } else { 0 },
+                        first,
                         offset,
                     });
                 }
@@ -151,18 +224,7 @@ pub(crate) fn explain(
         ctx.run(|| values.par_chunks_mut(rows * p * k).enumerate().try_for_each(block))?;
         start = end;
     }
-    for row in values.chunks_exact_mut(p * k) {
-        row.iter_mut().for_each(|value| *value *= factor);
-        if mirrored {
-            let (first, second) = row.split_at_mut(p);
-            first.iter_mut().zip(second).for_each(|(a, b)| *a = -*b);
-        }
-    }
-    Ok(Explanation {
-        n_features: p,
-        base: base(ensemble, factor, offset),
-        values,
-    })
+    Ok(())
 }
 
 fn sums_to_one(values: &[f64]) -> bool {

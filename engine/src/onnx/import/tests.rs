@@ -217,12 +217,12 @@ fn every_comparison_is_the_one_of_32_bits() {
 #[test]
 fn what_contradicts_itself_is_refused_with_what_is_wrong() {
     let cases = [
-        (ints("nodes_truenodeids", &[0, 0, 0]), "roots"),
-        (ints("nodes_truenodeids", &[2, 0, 0]), "roots"),
+        (ints("nodes_truenodeids", &[0, 0, 0]), "reached from the root"),
+        (ints("nodes_truenodeids", &[2, 0, 0]), "2 roots"),
         (ints("nodes_truenodeids", &[5, 0, 0]), "no node 5"),
         (ints("nodes_nodeids", &[0, 1, 1]), "twice"),
         (ints("nodes_treeids", &[0, 0]), "differ in length"),
-        (ints("nodes_treeids", &[0, 0, 1]), "no node 2"),
+        (ints("nodes_treeids", &[0, 0, 1]), "not there"),
         (ints("nodes_featureids", &[2, 0, 0]), "feature"),
         (ints("nodes_featureids", &[-1, 0, 0]), "negative"),
         (floats("nodes_values", &[f32::NAN, 0.0, 0.0]), "threshold"),
@@ -232,7 +232,7 @@ fn what_contradicts_itself_is_refused_with_what_is_wrong() {
         (ints("class_nodeids", &[0, 1]), "not there"),
         (ints("classlabels_int64s", &[0]), "classes"),
         (modes(&["BRANCH_EQ", "LEAF", "LEAF"]), "BRANCH_EQ"),
-        (modes(&["BRANCH_LEQ", "LEAF", "BRANCH_LEQ"]), "no node 0"),
+        (modes(&["BRANCH_LEQ", "LEAF", "BRANCH_LEQ"]), "not there"),
         (text("post_transform", "PROBIT"), "PROBIT"),
         (text("post_transform", "SOFTMAX"), "softmax of one"),
         (text("post_transform", "NONE"), "neither probabilities"),
@@ -241,10 +241,8 @@ fn what_contradicts_itself_is_refused_with_what_is_wrong() {
     ];
     for (with, reason) in cases {
         let name = with.name.clone();
-        // the tree of node 2 alone has no children there
         let found = refusal(&changed(with));
-        let accepted = [reason, "one parent", "reached", "roots", "tree"];
-        assert!(accepted.iter().any(|reason| found.contains(reason)), "{name}: {found}");
+        assert!(found.contains(reason), "{name}: {found}");
     }
     assert!(refusal(&[]).contains("no graph"));
     assert!(refusal(b"PK\x03\x04 something else").contains("not a readable ONNX file"));
