@@ -29,12 +29,20 @@ CREATE TABLE empatia.pipeline (
     k integer NOT NULL DEFAULT 4 CHECK (k BETWEEN 1 AND 1000),
     features text[] NOT NULL DEFAULT ARRAY['posts', 'post_replies', 'help_requests', 'help_request_replies',
                                            'assigned_exercises', 'submitted_exercises'],
+    algorithm text CHECK (algorithm IN ('random_forest', 'gradient_boosting', 'logistic_regression', 'decision_tree', 'ensemble', 'auto')),
+    target text CHECK (target IN ('label', 'segment', 'outcome', 'inactive_next')),
+    options jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(options) = 'object'),
+    retrain_after interval CHECK (retrain_after > interval '0'),
     PRIMARY KEY (level, grain)
 );
 SELECT pg_catalog.pg_extension_config_dump('empatia.pipeline', '');
 COMMENT ON TABLE empatia.pipeline IS 'what build_cube(), kmeans_segments(), classify() and run_pipeline() work on when no level and grain are named';
 COMMENT ON COLUMN empatia.pipeline.active IS 'whether the combination is built, segmented and classified';
 COMMENT ON COLUMN empatia.pipeline.k IS 'number of segments';
+COMMENT ON COLUMN empatia.pipeline.algorithm IS 'of the classifier that run_pipeline() trains; null: none, the segments are the classes';
+COMMENT ON COLUMN empatia.pipeline.target IS 'what the classifier predicts; null: labels if there are enough, else the segments';
+COMMENT ON COLUMN empatia.pipeline.options IS 'further options of train()';
+COMMENT ON COLUMN empatia.pipeline.retrain_after IS 'age at which run_pipeline() trains the classifier again; null: never by itself';
 COMMENT ON COLUMN empatia.pipeline.features IS 'measures that the segments are found with, each as log(1 + x), standardised over the dense cube';
 
 CREATE TABLE empatia.label_rank (
@@ -75,11 +83,12 @@ BEGIN
         WHEN 'assignment_basis' THEN 'universe or due'
         WHEN 'cursor_overlap' THEN 'an interval of zero or more'
         WHEN 'builder' THEN 'native or sql'
+        WHEN 'language' THEN 'pt or en'
     END;
     IF expected IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('unknown setting "%s"', NEW.key),
-            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis, cursor_overlap and builder.';
+            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis, cursor_overlap, builder and language.';
     END IF;
     BEGIN
         IF (CASE
@@ -89,6 +98,7 @@ BEGIN
             WHEN NEW.key = 'assignment_basis' THEN NEW.value IN ('universe', 'due')
             WHEN NEW.key = 'cursor_overlap' THEN NEW.value::interval >= interval '0'
             WHEN NEW.key = 'builder' THEN NEW.value IN ('native', 'sql')
+            WHEN NEW.key = 'language' THEN NEW.value IN ('pt', 'en')
         END) THEN
             RETURN NEW;
         END IF;
@@ -159,7 +169,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('first_day_of_week', '0', 'first day of the grain WEEK: 0 = Sunday ... 6 = Saturday'),
         ('assignment_basis', 'universe', 'universe: assigned = all the member''s assignments in the unit; due: those due in the period'),
         ('cursor_overlap', '5 minutes', 'incremental loads read this much before the last cursor again: rows that were committed late are found, re-read rows change nothing'),
-        ('builder', 'native', 'native: the cells of the cube are computed in one pass over the facts; sql: with a query per level and grain, as for facts in foreign tables')
+        ('builder', 'native', 'native: the cells of the cube are computed in one pass over the facts; sql: with a query per level and grain, as for facts in foreign tables'),
+        ('language', 'pt', 'language of the reasons in cubo_engajamento: pt or en; run classify() after a change')
     ON CONFLICT DO NOTHING;
     INSERT INTO empatia.pipeline (level, grain, active)
         SELECT l, g, g IN ('WEEK', 'MONTH')

@@ -6,6 +6,7 @@ CREATE TABLE empatia.model (
     grain text NOT NULL,
     client_id integer,
     client text,
+    task text NOT NULL DEFAULT 'segmentation' CHECK (task IN ('segmentation', 'classification')),
     algorithm text NOT NULL,
     target text NOT NULL,
     features text[] NOT NULL,
@@ -21,18 +22,55 @@ CREATE TABLE empatia.model (
     extension_version text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     created_by name NOT NULL DEFAULT CURRENT_USER,
-    encoded bytea NOT NULL
+    classes text[],
+    positive text,
+    threshold double precision,
+    students bigint,
+    recipe jsonb,
+    report jsonb,
+    encoded bytea NOT NULL,
+    evaluation bytea,
+    CHECK (task = 'segmentation' OR cardinality(classes) >= 2)
 );
 CREATE INDEX model_combination ON empatia.model (level, grain, client_id, version);
 SELECT pg_catalog.pg_extension_config_dump('empatia.model', '');
 SELECT pg_catalog.pg_extension_config_dump('empatia.model_version_seq', '');
 COMMENT ON TABLE empatia.model IS 'every model that was ever fitted, newest version last; nothing is overwritten';
 COMMENT ON COLUMN empatia.model.client IS 'client the model belongs to; null: all clients together';
-COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment = the segment that algorithm found';
+COMMENT ON COLUMN empatia.model.task IS 'segmentation: made by kmeans_segments(); classification: made by train() or import_model()';
+COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment (of a segmentation: what the algorithm found), label, outcome or inactive_next';
+COMMENT ON COLUMN empatia.model.classes IS 'classes of a classifier';
+COMMENT ON COLUMN empatia.model.positive IS 'class that threshold, recall and precision speak of; null: none';
+COMMENT ON COLUMN empatia.model.threshold IS 'a row whose probability of the positive class is at least this is called positive; null: the most probable class is taken';
+COMMENT ON COLUMN empatia.model.students IS 'students that the training rows are of';
+COMMENT ON COLUMN empatia.model.recipe IS 'features of a classifier, as train() was told';
+COMMENT ON COLUMN empatia.model.report IS 'everything that training found: scores per metric, threshold and its price, calibration, candidates tried, importances';
+COMMENT ON COLUMN empatia.model.evaluation IS 'out-of-fold predictions of the training rows, encoded: what evaluate(), roc_curve() and their like read';
 COMMENT ON COLUMN empatia.model.rows IS 'rows of the dense cube the model was fitted on';
 COMMENT ON COLUMN empatia.model.distinct_rows IS 'distinct feature vectors among them';
 COMMENT ON COLUMN empatia.model.fingerprint IS 'md5 over the distinct feature vectors and their counts';
 COMMENT ON COLUMN empatia.model.encoded IS 'recipe, parameters and what the algorithm found; versioned and checksummed';
+
+CREATE TABLE empatia.deployment (
+    deployment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    level text NOT NULL,
+    grain text NOT NULL,
+    client_id integer,
+    version bigint REFERENCES empatia.model (version),
+    previous_version bigint,
+    action text NOT NULL CHECK (action IN ('deploy', 'automatic', 'rollback')),
+    reason text,
+    deployed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    deployed_by name NOT NULL DEFAULT CURRENT_USER
+);
+CREATE INDEX deployment_combination ON empatia.deployment (level, grain, client_id, deployment_id);
+SELECT pg_catalog.pg_extension_config_dump('empatia.deployment', '');
+SELECT pg_catalog.pg_extension_config_dump('empatia.deployment_deployment_id_seq', '');
+COMMENT ON TABLE empatia.deployment IS 'which classifier was in use when: the last row of a level, grain and client rules; nothing is overwritten';
+COMMENT ON COLUMN empatia.deployment.client_id IS 'client that the classifier is for; null: every client without one of its own';
+COMMENT ON COLUMN empatia.deployment.version IS 'classifier in use from then on; null: none, the segments are the classes';
+COMMENT ON COLUMN empatia.deployment.previous_version IS 'what was in use before';
+COMMENT ON COLUMN empatia.deployment.action IS 'deploy: deploy() was called; automatic: train() found it better; rollback: rollback() was called';
 
 CREATE TABLE empatia.run (
     run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -65,4 +103,4 @@ CREATE TABLE empatia.run_step (
 );
 SELECT pg_catalog.pg_extension_config_dump('empatia.run_step', '');
 COMMENT ON TABLE empatia.run_step IS 'the steps of each run, committed one by one: other sessions see the progress';
-COMMENT ON COLUMN empatia.run_step.rows IS 'load: rows read; build: rows stored; segment: segments; classify: rows classified';
+COMMENT ON COLUMN empatia.run_step.rows IS 'load: rows read; build: rows stored; segment: segments; train: rows trained on; classify: rows classified';

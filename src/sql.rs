@@ -3,7 +3,12 @@ use pgrx::extension_sql_file;
 
 extension_sql_file!("../sql/00_bootstrap.sql", name = "bootstrap", bootstrap);
 extension_sql_file!("../sql/10_config.sql", name = "config");
-extension_sql_file!("../sql/20_registry.sql", name = "registry", requires = ["config"]);
+extension_sql_file!(
+    "../sql/15_feature_text.sql",
+    name = "feature_text",
+    requires = ["config"]
+);
+extension_sql_file!("../sql/20_registry.sql", name = "registry", requires = ["feature_text"]);
 extension_sql_file!("../sql/30_common.sql", name = "common", requires = ["registry"]);
 extension_sql_file!(
     "../sql/warehouse/tables.sql",
@@ -16,6 +21,11 @@ extension_sql_file!(
     requires = ["warehouse_tables"]
 );
 extension_sql_file!("../sql/cube/tables.sql", name = "cube_tables", requires = ["common"]);
+extension_sql_file!(
+    "../sql/model/prediction_tables.sql",
+    name = "prediction_tables",
+    requires = ["common"]
+);
 extension_sql_file!(
     "../sql/warehouse/create_warehouse.sql",
     name = "create_warehouse",
@@ -71,7 +81,39 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/model/vectors.sql", name = "vectors", requires = ["build_cube"]);
 extension_sql_file!("../sql/model/segments.sql", name = "segments", requires = ["vectors"]);
-extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["segments"]);
+extension_sql_file!("../sql/model/labels.sql", name = "labels", requires = ["segments"]);
+extension_sql_file!(
+    "../sql/model/registry.sql",
+    name = "registry_functions",
+    requires = ["segments"]
+);
+extension_sql_file!(
+    "../sql/model/train.sql",
+    name = "train",
+    requires = ["labels", "registry_functions"]
+);
+extension_sql_file!(
+    "../sql/model/evaluate.sql",
+    name = "evaluate",
+    requires = ["registry_functions"]
+);
+extension_sql_file!(
+    "../sql/model/model_card.sql",
+    name = "model_card",
+    requires = ["evaluate"]
+);
+extension_sql_file!(
+    "../sql/model/exchange.sql",
+    name = "exchange",
+    requires = ["registry_functions"]
+);
+extension_sql_file!(
+    "../sql/model/predict.sql",
+    name = "predict",
+    requires = ["registry_functions"]
+);
+extension_sql_file!("../sql/model/explain.sql", name = "explain", requires = ["predict"]);
+extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["explain"]);
 extension_sql_file!(
     "../sql/model/classify_changed.sql",
     name = "classify_changed",
@@ -80,12 +122,22 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/pipeline/run_pipeline.sql",
     name = "run_pipeline",
-    requires = ["classify_changed", "load"]
+    requires = ["classify_changed", "load", "train"]
 );
 extension_sql_file!(
     "../sql/pipeline/schedule.sql",
     name = "schedule",
     requires = ["run_pipeline"]
+);
+extension_sql_file!(
+    "../sql/monitor/metrics.sql",
+    name = "metrics",
+    requires = ["run_pipeline"]
+);
+extension_sql_file!(
+    "../sql/monitor/grant_service.sql",
+    name = "grant_service",
+    requires = ["metrics"]
 );
 extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(

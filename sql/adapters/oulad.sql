@@ -15,7 +15,8 @@ FROM {source}.courses c $q$),
 (true, 'oulad', 3, 'space', 'courses', '{"courses": ["code_module", "code_presentation"]}', 'upsert', 'assignment', '{}', $q$
 SELECT c.code_module || '/' || c.code_presentation AS _key, to_jsonb(c) AS _row,
        empatia.source_id(c.code_module || '/' || c.code_presentation) AS space_id, empatia.source_id(c.code_module) AS course_id,
-       c.code_module || ' ' || c.code_presentation AS name
+       c.code_module || ' ' || c.code_presentation AS name,
+       make_date(left(c.code_presentation, 4)::integer, CASE right(c.code_presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1) AS starts_at
 FROM {source}.courses c $q$),
 
 (true, 'oulad', 4, 'subject', 'activity_types', '{"vle": ["code_module", "code_presentation", "activity_type"]}', 'upsert', 'assignment', '{}', $q$

@@ -121,7 +121,7 @@ COMMENT ON FUNCTION empatia.kmeans_segments(text, text, integer, text, bigint, i
 CREATE FUNCTION empatia._model_for(level text, grain text, client_id integer) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.version FROM empatia.model m
-    WHERE m.level = $1 AND m.grain = $2 AND m.target = 'segment' AND (m.client_id = $3 OR m.client_id IS NULL)
+    WHERE m.level = $1 AND m.grain = $2 AND m.task = 'segmentation' AND (m.client_id = $3 OR m.client_id IS NULL)
     ORDER BY m.client_id IS NULL, m.version DESC LIMIT 1
 $$;
 COMMENT ON FUNCTION empatia._model_for(text, text, integer) IS 'version of the model that classifies a client at a level and grain; null where there is none';

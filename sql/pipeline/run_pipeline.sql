@@ -1,4 +1,4 @@
--- run_pipeline(): load, build, segment, classify. Commits after every step, so that finished work survives a failure of the next and
+-- run_pipeline(): load, build, segment, train, classify. Commits after every step, so that finished work survives a failure of the next and
 -- other sessions see the progress in empatia.run_step.
 
 -- One run at a time in this database. A session lock: transactions come and go while the run goes on.
@@ -53,6 +53,9 @@ BEGIN
             SELECT sum(b.stored_rows) INTO total FROM empatia.build_cube(level, grain, client => client) b;
         WHEN 'segment' THEN
             SELECT count(*) INTO total FROM empatia.kmeans_segments(level, grain) s;
+        WHEN 'train' THEN
+            SELECT sum(t.rows) INTO total FROM empatia.pipeline p, empatia.train(p.level, p.grain, target => p.target, algorithm => p.algorithm, options => p.options) t
+            WHERE (p.level, p.grain) = (_do_step.level, _do_step.grain);
         WHEN 'classify' THEN
             SELECT sum(c.written_rows) INTO total FROM empatia.classify(level, grain) c;
     END CASE;
@@ -73,14 +76,17 @@ BEGIN
             SELECT 2, c.client_id, 0, 0, 'build', c.code, NULL, NULL FROM {dw}.client c
             UNION ALL
             SELECT 3, 0, array_position(empatia._levels(), p.level), array_position(empatia._grains(), p.grain), a.action, NULL, p.level, p.grain
-            FROM empatia.pipeline p, unnest(ARRAY['segment', 'classify']) a (action)
-            WHERE p.active AND (a.action = 'classify' OR $1 OR NOT EXISTS (SELECT FROM empatia.model m WHERE m.level = p.level AND m.grain = p.grain
-                                                                           AND m.target = 'segment' AND m.client_id IS NULL))) s
-        ORDER BY s.place, s.client_id, s.level_place, s.grain_place, s.action DESC $q$)
+            FROM empatia.pipeline p, unnest(ARRAY['segment', 'train', 'classify']) a (action)
+            WHERE p.active AND CASE a.action
+                WHEN 'classify' THEN true
+                WHEN 'segment' THEN $1 OR NOT EXISTS (SELECT FROM empatia.model m WHERE m.level = p.level AND m.grain = p.grain AND m.task = 'segmentation' AND m.client_id IS NULL)
+                ELSE p.algorithm IS NOT NULL AND ($1 OR NOT EXISTS (SELECT FROM empatia.model m WHERE m.level = p.level AND m.grain = p.grain AND m.task = 'classification'
+                    AND m.client_id IS NULL AND (p.target IS NULL OR m.target = p.target) AND (p.retrain_after IS NULL OR m.created_at > clock_timestamp() - p.retrain_after))) END) s
+        ORDER BY s.place, s.client_id, s.level_place, s.grain_place, array_position(ARRAY['load', 'build', 'segment', 'train', 'classify'], s.action) $q$)
     USING retrain;
 END
 $$;
-COMMENT ON FUNCTION empatia._plan_run(boolean) IS 'steps of a run, in order: load and build each client, then segment (where there is no model, or on retrain) and classify each active combination';
+COMMENT ON FUNCTION empatia._plan_run(boolean) IS 'steps of a run, in order: load and build each client, then segment (where there is no model, or on retrain), train (where configured and due) and classify each active combination';
 
 CREATE PROCEDURE empatia._run_step(run bigint, action text, client text, level text, grain text, INOUT state text)
 LANGUAGE plpgsql AS $$
@@ -174,4 +180,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE empatia.run_pipeline(boolean) IS
-    'load, build, segment where there is no model yet (or retrain => true), classify; commits step by step (so it cannot be called inside a transaction), a failing step does not stop the others';
+    'load, build, segment where there is no model yet (or retrain => true), train where empatia.pipeline says so and it is due, classify; commits step by step (so it cannot be called inside a transaction), a failing step does not stop the others';

@@ -28,6 +28,7 @@ INSERT INTO empatia.relation_column (relation, position, name, type, is_key, req
     ('space', 2, 'course_id', 'bigint', false, true, NULL, 'course'),
     ('space', 3, 'name', 'text', false, false, NULL, NULL),
     ('space', 4, 'removed', 'boolean', false, false, 'false', NULL),
+    ('space', 5, 'starts_at', 'timestamptz', false, false, NULL, NULL),
     ('subject', 1, 'subject_id', 'bigint', true, true, NULL, NULL),
     ('subject', 2, 'space_id', 'bigint', false, true, NULL, 'space'),
     ('subject', 3, 'name', 'text', false, false, NULL, NULL),

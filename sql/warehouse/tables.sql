@@ -37,9 +37,11 @@ CREATE TABLE {dw}.space (
     course_id bigint NOT NULL,
     name text,
     removed boolean NOT NULL DEFAULT false,
+    starts_at timestamptz,
     PRIMARY KEY (client_id, space_id)
 );
 COMMENT ON TABLE {dw}.space IS 'level SPA: spaces (disciplina, turma) of a course; students enrol in them';
+COMMENT ON COLUMN {dw}.space.starts_at IS 'when its lessons begin, where the source knows: models of outcomes count their early window from here';
 
 CREATE TABLE {dw}.subject (
     client_id integer NOT NULL REFERENCES {dw}.client,
@@ -110,6 +112,24 @@ INSERT INTO {dw}.interaction_type VALUES
     (1, 'post', 'posts'), (2, 'post_reply', 'post_replies'), (3, 'help_request', 'help_requests'),
     (4, 'help_request_reply', 'help_request_replies'), (5, 'access', 'accesses');
 COMMENT ON TABLE {dw}.interaction_type IS 'kinds of interaction and the measure that each adds its amount to';
+
+CREATE TABLE {dw}.student_label (
+    label_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    client_id integer NOT NULL REFERENCES {dw}.client,
+    level text NOT NULL CHECK (level IN ('ENV', 'CRS', 'SPA', 'SUB', 'LEC')),
+    grain text NOT NULL CHECK (grain IN ('WEEK', 'FORTNIGHT', 'MONTH', 'QUARTER', 'SEMESTER', 'YEAR', 'ALL')),
+    unit_id bigint NOT NULL,
+    user_id bigint NOT NULL,
+    period_start date NOT NULL,
+    label text NOT NULL CHECK (label <> ''),
+    given_by name NOT NULL DEFAULT CURRENT_USER,
+    given_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    replaced_at timestamptz
+);
+CREATE UNIQUE INDEX student_label_present ON {dw}.student_label (client_id, level, grain, unit_id, user_id, period_start) WHERE replaced_at IS NULL;
+COMMENT ON TABLE {dw}.student_label IS 'what people say of a student in a unit and period: classes to learn from; set_label() or plain INSERTs write it';
+COMMENT ON COLUMN {dw}.student_label.period_start IS 'first day of the period, as the cube has it; a label of no row of the cube takes no part, and train() says how many there are';
+COMMENT ON COLUMN {dw}.student_label.replaced_at IS 'when another label took its place or it was withdrawn; null: it holds';
 
 CREATE TABLE {dw}.grade_group (
     client_id integer NOT NULL REFERENCES {dw}.client,
@@ -236,12 +256,15 @@ COMMENT ON TABLE {dw}.reject IS 'rows that could not be loaded, with the reason;
 CREATE TABLE {dw}.change (
     client_id integer NOT NULL,
     change_id bigint NOT NULL,
-    user_id bigint NOT NULL,
-    day date
+    user_id bigint,
+    day date,
+    only_added boolean NOT NULL DEFAULT false
 );
 CREATE SEQUENCE {dw}.change_id_seq OWNED BY {dw}.change.change_id;
 CREATE INDEX ON {dw}.change (client_id, change_id);
 COMMENT ON TABLE {dw}.change IS 'what load() changed since the cube was built: build_cube() recomputes these students'' periods';
-COMMENT ON COLUMN {dw}.change.day IS 'null: every period of the student';
+COMMENT ON COLUMN {dw}.change.user_id IS 'null: every student, since the load saw no cube that would have to be told whose facts it changed';
+COMMENT ON COLUMN {dw}.change.day IS 'null: every period of the student; -infinity: assignments of the student changed, perhaps on no day';
+COMMENT ON COLUMN {dw}.change.only_added IS 'interactions came and nothing else happened, so that no row of the cube can have gone and no grade be another';
 $tables$ $ddl$;
 COMMENT ON FUNCTION empatia._fact_ddl() IS 'DDL of the facts, rejects and change log, as a template';

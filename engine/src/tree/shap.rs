@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::edges::{Edges, Scratch};
 use super::ensemble::{Coder, Ensemble};
+use super::patterns::{Patterns, Prepared, Ways};
 use super::table::FeatureTable;
 use crate::context::Context;
 use crate::error::{EngineError, Result};
@@ -27,8 +28,12 @@ const PREPARED: usize = 1 << 26;
 const FEW_ROWS: usize = 16;
 /// Trees that a thread takes at a time where there are few rows.
 const FEW_TREES: usize = 8;
+/// Rows explained in turn by a thread, tree by tree: the more, the more go the same way.
+const MOST_ROWS: usize = 1 << 13;
 /// Nodes visited between two looks at the cancel flag.
 const CHECK_NODES: usize = 1 << 16;
+/// Rows of known ways between two looks at the cancel flag.
+const CHECK_ROWS: usize = 1 << 11;
 
 /// SHAP values: what each feature of each row contributes to each output.
 ///
@@ -106,6 +111,7 @@ pub(crate) fn explain(
     // Of two shares that add up to 1, one contribution is the other's opposite.
     let mirrored = ensemble.width == 2 && ensemble.trees.iter().all(|tree| sums_to_one(&tree.values));
     let coder = Coder::new(ensemble);
+    // Of two outputs that mirror each other the second is computed.
     let first = usize::from(mirrored);
     if n < FEW_ROWS {
         explain_few(ctx, ensemble, &coder, table, first, &mut values)?;
@@ -138,24 +144,28 @@ fn explain_few(
     let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
     let parts = ensemble.trees.len().div_ceil(FEW_TREES);
     let _memory = ctx.reserve_for::<f64>(values.len().saturating_mul(parts))?;
-    let mut codes = coder.buffer();
+    let mut codes = vec![0; n * coder.stride];
     coder.encode(table, 0, n, &mut codes);
     let part = |part: usize| {
-        let (mut sums, mut scratch, arch) = (vec![0.0; n * p * k], Scratch::default(), Arch::new());
-        let trees = ensemble.trees.iter().enumerate().skip(part * FEW_TREES).take(FEW_TREES);
-        for (number, tree) in trees {
+        let (mut sums, mut own, mut scratch) = (vec![0.0; n * p * k], Vec::new(), Scratch::default());
+        let trees = ensemble.trees.iter().enumerate().skip(part * FEW_TREES);
+        for (number, tree) in trees.take(FEW_TREES) {
             ctx.check()?;
             let edges = Edges::new(tree, ensemble.width, false);
-            for (row, codes) in codes.chunks_exact(coder.stride).enumerate().take(n) {
-                arch.dispatch(Row {
+            let patterns = Patterns::new(tree, p);
+            for (row, codes) in codes.chunks_exact(coder.stride).enumerate() {
+                own.clear();
+                own.resize(patterns.width(ensemble.width - first), 0.0);
+                Arch::new().dispatch(Row {
                     edges: &edges,
+                    patterns: &patterns,
                     codes,
                     scratch: &mut scratch,
-                    out: &mut sums[row * p * k..(row + 1) * p * k],
-                    p,
+                    out: &mut own,
                     first,
-                    offset: ensemble.offset(number),
                 });
+                let start = row * p * k + (ensemble.offset(number) + first) * p;
+                spread(patterns.features(), &own, &mut sums[start..], p);
             }
         }
         Ok::<_, EngineError>(sums)
@@ -168,6 +178,16 @@ fn explain_few(
     Ok(())
 }
 
+/// Adds what a tree says of its features, output by output, to all features'.
+#[inline]
+fn spread(features: &[u32], found: &[f64], out: &mut [f64], p: usize) {
+    for (output, found) in found.chunks_exact(features.len().max(1)).enumerate() {
+        let out = &mut out[output * p..][..p];
+        let found = features.iter().zip(found);
+        found.for_each(|(feature, value)| out[*feature as usize] += value);
+    }
+}
+
 /// Many rows: threads share them; what the edges of a group of trees do is computed once for all.
 fn explain_many(
     ctx: &Context,
@@ -178,7 +198,9 @@ fn explain_many(
     values: &mut [f64],
 ) -> Result<()> {
     let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
-    let rows = coder.block_rows().min(n.div_ceil(4 * ctx.threads()).max(1));
+    let rows = n.div_ceil(ctx.threads()).clamp(1, MOST_ROWS);
+    let held = Ways::bytes(ensemble, rows) + rows * coder.stride * size_of::<u32>();
+    let _buffers = ctx.reserve(held.saturating_mul(ctx.threads()))?;
     let bytes = |tree: &super::node::Tree| tree.nodes.len() * Edges::BYTES_PER_NODE;
     let mut start = 0;
     while start < ensemble.trees.len() {
@@ -191,32 +213,39 @@ fn explain_many(
         let _memory = ctx.reserve(size)?;
         let prepare = |tree: usize| {
             ctx.check()?;
-            Ok(Edges::new(&ensemble.trees[tree], ensemble.width, true))
+            Ok(Prepared {
+                edges: Edges::new(&ensemble.trees[tree], ensemble.width, true),
+                patterns: Patterns::new(&ensemble.trees[tree], p),
+            })
         };
-        let group: Vec<Edges> = ctx.run(|| (start..end).into_par_iter().map(prepare).collect::<Result<_>>())?;
+        let group: Vec<Prepared> = ctx.run(|| (start..end).into_par_iter().map(prepare).collect::<Result<_>>())?;
         let block = |(block, values): (usize, &mut [f64])| {
-            let mut codes = coder.buffer();
             let here = values.len() / (p * k);
+            let mut codes = vec![0; here * coder.stride];
             coder.encode(table, block * rows, here, &mut codes);
-            let (mut visited, mut scratch, arch) = (0, Scratch::default(), Arch::new());
-            for (edges, tree) in group.iter().zip(start..) {
-                let offset = ensemble.offset(tree);
-                for (row, codes) in codes.chunks_exact(coder.stride).enumerate().take(here) {
-                    visited += edges.n_nodes();
-                    if visited > CHECK_NODES {
+            let (mut visited, mut scratch, mut ways, arch) = (0, Scratch::default(), Ways::default(), Arch::new());
+            let outputs = ensemble.width - first;
+            for (Prepared { edges, patterns }, tree) in group.iter().zip(start..) {
+                let offset = ensemble.offset(tree) + first;
+                let (features, width) = (patterns.features(), patterns.width(outputs));
+                ways.clear();
+                for (row, codes) in codes.chunks_exact(coder.stride).enumerate() {
+                    if row % CHECK_ROWS == 0 || visited > CHECK_NODES {
                         visited = 0;
                         ctx.check()?;
                     }
-                    let out = &mut values[row * p * k..(row + 1) * p * k];
-                    arch.dispatch(Row {
-                        edges,
-                        codes,
-                        scratch: &mut scratch,
-                        out,
-                        p,
-                        first,
-                        offset,
+                    let found = ways.of(patterns, codes, width, |out| {
+                        visited += edges.n_nodes();
+                        arch.dispatch(Row {
+                            edges,
+                            patterns,
+                            codes,
+                            scratch: &mut scratch,
+                            out,
+                            first,
+                        });
                     });
+                    spread(features, found, &mut values[row * p * k + offset * p..], p);
                 }
             }
             Ok::<(), EngineError>(())
@@ -258,15 +287,14 @@ fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// One row and one tree; adds to `out` (outputs x p).
+/// One row and one tree; adds to `out` (outputs from `first` on x the tree's features).
 struct Row<'a> {
     edges: &'a Edges<'a>,
+    patterns: &'a Patterns,
     codes: &'a [u32],
     scratch: &'a mut Scratch,
     out: &'a mut [f64],
-    p: usize,
     first: usize,
-    offset: usize,
 }
 
 impl WithSimd for Row<'_> {
@@ -276,15 +304,15 @@ impl WithSimd for Row<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Row {
             edges,
+            patterns,
             codes,
             scratch,
             out,
-            p,
             first,
-            offset,
         } = self;
+        let n = patterns.features().len();
         edges.add_row(codes, first, scratch, |output, feature, value| {
-            out[(offset + output) * p + feature] += value;
+            out[(output - first) * n + patterns.place(feature)] += value;
         });
     }
 }

@@ -1,0 +1,88 @@
+-- What a classifier is worth: rows computed from its stored out-of-fold predictions, never from rows that it was fitted on.
+
+CREATE FUNCTION empatia.evaluate(version bigint) RETURNS TABLE (metric text, value double precision, fold_mean double precision, fold_sd double precision, folds integer)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    m CONSTANT empatia.model := empatia._classifier(version);
+BEGIN
+    RETURN QUERY
+        SELECT CASE WHEN m.target = 'segment' AND e.key IN ('accuracy', 'balanced_accuracy', 'macro_f1') THEN e.key || '_of_agreement_with_segments' ELSE e.key END,
+               (e.value ->> 'pooled')::double precision, (e.value ->> 'mean')::double precision, (e.value ->> 'sd')::double precision, (e.value ->> 'folds')::integer
+        FROM jsonb_each(m.metrics) WITH ORDINALITY e (key, value, place)
+        UNION ALL
+        SELECT t.key || '_at_threshold', (m.report -> 'threshold' ->> t.key)::double precision, NULL, NULL, NULL
+        FROM unnest(ARRAY['recall', 'precision', 'f1', 'false_positive_rate', 'selection_rate']) t (key) WHERE m.threshold IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION empatia.evaluate(bigint) IS 'scores of a classifier, out of fold: over all rows, and mean and standard deviation over the folds';
+
+CREATE FUNCTION empatia.confusion_matrix(version bigint) RETURNS TABLE (actual text, predicted text, rows double precision, share_of_actual double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT c.actual, c.predicted, c.rows, c.rows / nullif(sum(c.rows) OVER (PARTITION BY c.actual), 0)
+        FROM empatia._confusion((empatia._classifier(version)).evaluation) c;
+END
+$$;
+COMMENT ON FUNCTION empatia.confusion_matrix(bigint) IS 'how many rows of each class were predicted to be of which, out of fold, at the model''s threshold';
+
+CREATE FUNCTION empatia.roc_curve(version bigint, class text DEFAULT NULL)
+RETURNS TABLE (threshold double precision, false_positive_rate double precision, true_positive_rate double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM empatia._roc_curve((empatia._classifier(version)).evaluation, class);
+END
+$$;
+COMMENT ON FUNCTION empatia.roc_curve(bigint, text) IS 'points of the ROC curve of a class against all others, out of fold; null: the positive class';
+
+CREATE FUNCTION empatia.pr_curve(version bigint, class text DEFAULT NULL)
+RETURNS TABLE (threshold double precision, recall double precision, "precision" double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM empatia._pr_curve((empatia._classifier(version)).evaluation, class);
+END
+$$;
+COMMENT ON FUNCTION empatia.pr_curve(bigint, text) IS 'points of the precision-recall curve of a class against all others, out of fold; null: the positive class';
+
+CREATE FUNCTION empatia.calibration(version bigint, class text DEFAULT NULL, bins integer DEFAULT 10)
+RETURNS TABLE (bin integer, rows double precision, mean_probability double precision, observed_share double precision, low double precision, high double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM empatia._calibration((empatia._classifier(version)).evaluation, class, bins);
+END
+$$;
+COMMENT ON FUNCTION empatia.calibration(bigint, text, integer) IS 'predicted probability against observed share, in bins of equally many rows, with 95 % Wilson intervals of the share';
+
+CREATE FUNCTION empatia.feature_importance(version bigint)
+RETURNS TABLE (feature text, mean_abs_shap double precision, permutation double precision, permutation_sd double precision, gain double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT i.feature, i.mean_abs_shap, i.permutation, i.permutation_sd, i.gain
+        FROM jsonb_to_recordset((empatia._classifier(version)).report -> 'importance')
+             AS i (feature text, mean_abs_shap double precision, permutation double precision, permutation_sd double precision, gain double precision)
+        ORDER BY i.mean_abs_shap DESC NULLS LAST, i.permutation DESC NULLS LAST, i.feature;
+END
+$$;
+COMMENT ON FUNCTION empatia.feature_importance(bigint) IS 'features, most important first: mean |SHAP| and permutation out of fold (by how much the metric worsens), share of the gain of the splits';
+
+CREATE FUNCTION empatia.fairness(version bigint, attribute text)
+RETURNS TABLE (attribute_value text, students bigint, rows double precision, recall double precision, recall_low double precision, recall_high double precision,
+    "precision" double precision, precision_low double precision, precision_high double precision,
+    selection_rate double precision, selection_low double precision, selection_high double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    m CONSTANT empatia.model := empatia._classifier(version);
+    known record;
+BEGIN
+    IF attribute IS NULL OR attribute = '' THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'expected the name of an attribute of students, found nothing');
+    END IF;
+    EXECUTE empatia._render('SELECT array_agg(s.client_id) AS clients, array_agg(s.user_id) AS users, array_agg(s.attributes ->> $2) AS groups FROM {dw}.student s
+            WHERE s.attributes ? $2 AND ($1 IS NULL OR s.client_id = $1)') INTO known USING m.client_id, attribute;
+    IF known.users IS NULL THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('no student has an attribute "%s"', attribute),
+            'The attributes are the keys of the column attributes of the table student.');
+    END IF;
+    RETURN QUERY SELECT * FROM empatia._fairness(m.evaluation, known.clients, known.users, known.groups);
+END
+$$;
+COMMENT ON FUNCTION empatia.fairness(bigint, text) IS 'recall, precision and share called positive per group of a student attribute, out of fold, with 95 % Wilson intervals; students without it: attribute_value null';
