@@ -14,7 +14,7 @@ pub(super) fn at_most(x: f64) -> f32 {
 /// every finite x.
 pub(super) fn reach(threshold: f32, strict: bool) -> f64 {
     let last = if strict { threshold.next_down() } else { threshold };
-    if last == f32::INFINITY || last == f32::NEG_INFINITY {
+    if last.is_infinite() {
         return f64::from(last.signum()) * f64::MAX;
     }
     // Beyond the largest f32, numbers are rounded as if there were one more step.
