@@ -26,7 +26,7 @@ demo: setup ## the whole on a throw-away server; DATA=dir loads OULAD from there
 test: setup ## every test; ONLY=fmt,rooms,clippy,engine,pgtest,regress,isolation,shell,docs selects
 	@ONLY="$(ONLY)" scripts/test.sh
 
-bench: setup ## the benchmarks (benches/README.md); CASE=reference,oulad,growth,kmeans or engine; SIZE=1,10 RUNS=5 DATA=dir KEEP=1
+bench: setup ## the benchmarks (benches/README.md); CASE=reference,oulad,growth,kmeans,trees or engine; SIZE=1,10 RUNS=5 DATA=dir KEEP=1
 	@CASE="$(CASE)" SIZE="$(SIZE)" RUNS="$(RUNS)" DATA="$(DATA)" KEEP="$(KEEP)" scripts/bench.sh
 
 clean: ## stop our servers; remove what was built and what tests wrote

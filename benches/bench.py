@@ -11,9 +11,10 @@ import case_growth
 import case_kmeans
 import case_oulad
 import case_reference
+import case_trees
 import harness
 
-CASES = {"reference": case_reference, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans, "cancel": case_cancel}
+CASES = {"reference": case_reference, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans, "trees": case_trees, "cancel": case_cancel}
 
 
 def main():

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def run(report, repetitions, **_):
     with tempfile.TemporaryDirectory() as folder:
         for name, shape in (("T1", "200 k x 20, continuous"), ("T2", "1 M x 6, counts")):
             path = str(Path(folder) / f"{name}.bin")
-            subprocess.run(["python3", str(PROJECT / "benches" / "peers" / "trees_peers.py"), "write", name, path], check=True)
+            subprocess.run([sys.executable, str(PROJECT / "benches" / "peers" / "trees_peers.py"), "write", name, path], check=True)
             boosted = ours(path, "boosting", repetitions)
             rivals = {rival: theirs(path, rival, repetitions) for rival in ("lightgbm", "xgboost")}
             fastest = min(rivals, key=lambda rival: min(rivals[rival]["seconds"]))

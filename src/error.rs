@@ -10,6 +10,7 @@ use std::fmt;
 
 use empatia_engine::cube::CubeError;
 use empatia_engine::error::EngineError;
+use empatia_engine::onnx::OnnxError;
 use empatia_engine::validate::Refusal;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::PgSqlErrorCode;
@@ -186,6 +187,14 @@ impl Error {
             EngineError::Cube(CubeError::TooMany { .. }) => {
                 Self::new(Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED, error.to_string())
             }
+            EngineError::Onnx(OnnxError::Damaged { .. }) => Self::new(Code::ERRCODE_DATA_CORRUPTED, error.to_string())
+                .hint("Write the file again, or copy it again without changes."),
+            EngineError::Onnx(OnnxError::Inexpressible { .. }) => {
+                Self::new(Code::ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string())
+                    .hint("Export it in the format 'empatia', or train without what the message names.")
+            }
+            EngineError::Onnx(_) => Self::new(Code::ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string())
+                .hint("Trees, their ensembles and logistic regressions over numbers can be imported."),
             EngineError::Codec(_) => Self::new(Code::ERRCODE_DATA_CORRUPTED, error.to_string()),
             // Linfa's own errors and variants added to the engine later: nothing the user could have given.
             _ => Self::internal(error.to_string()),

@@ -5,6 +5,7 @@
 
 use crate::codec::CodecError;
 use crate::cube::CubeError;
+use crate::onnx::OnnxError;
 use crate::validate::Refusal;
 
 /// What can go wrong in a computation of this crate.
@@ -79,6 +80,10 @@ pub enum EngineError {
     /// Stored bytes that cannot be turned back into a value, or a value that cannot be stored.
     #[error(transparent)]
     Codec(#[from] CodecError),
+
+    /// A file of ONNX that cannot be read, or a classifier that cannot be written as one.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
 
     /// Input or outcome beyond what an algorithm takes.
     #[error("{algorithm} takes at most {limit} {what}, not {found}")]

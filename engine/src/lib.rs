@@ -20,6 +20,7 @@ pub mod linear;
 mod linfa_calls;
 pub mod metrics;
 pub mod mixture;
+pub mod onnx;
 mod random;
 pub mod segment;
 pub mod threshold;

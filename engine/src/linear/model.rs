@@ -100,6 +100,22 @@ impl LogisticModel {
         })
     }
 
+    /// A model of `n_classes` classes whose coefficients (margins x p, row-major; one margin where there are two classes) are
+    /// known; `means` (p) are the features of the row that explanations compare with.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`], [`EngineError::Dimension`], [`EngineError::NonFinite`],
+    /// [`EngineError::OutOfDomain`].
+    pub fn from_coefficients(
+        n_classes: usize,
+        coefficients: Vec<f64>,
+        intercepts: Vec<f64>,
+        means: Vec<f64>,
+    ) -> Result<Self> {
+        let classes = (0..n_classes.min(MAX_CLASSES + 1) as u32).collect();
+        Self::new(n_classes, classes, coefficients, intercepts, means, 0, true)
+    }
+
     /// Number of classes, fitted or not.
     pub fn n_classes(&self) -> usize {
         self.n_classes

@@ -148,8 +148,9 @@ impl<'a> Edges<'a> {
             let factor_before = o_before * t + z_before * (1.0 - t);
             // Where a factor is 0 so is everything below, and nothing can come up.
             if factor > 0.0 && factor_before > 0.0 {
-                effect.ratio[lane] = factor / factor_before;
-                effect.gain[lane] = weight * ((o - z) / factor - (o_before - z_before) / factor_before);
+                let ratio = factor / factor_before;
+                effect.ratio[lane] = ratio;
+                effect.gain[lane] = weight * ((o - z) - (o_before - z_before) * ratio) / factor;
             }
         }
         effect

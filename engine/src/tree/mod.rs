@@ -30,6 +30,7 @@ mod params;
 mod passes;
 mod patterns;
 mod quadrature;
+mod recount;
 mod rounds;
 mod rules;
 mod sample;

@@ -26,6 +26,8 @@ use crate::error::{EngineError, Result};
 const PREPARED: usize = 1 << 26;
 /// Fewer rows than this are explained without preparing the edges for every case.
 const FEW_ROWS: usize = 16;
+/// Trees that a thread takes at a time where there are few rows.
+const FEW_TREES: usize = 8;
 /// Rows explained in turn by a thread, tree by tree: the more, the more go the same way.
 const MOST_ROWS: usize = 1 << 13;
 /// Nodes visited between two looks at the cancel flag.
@@ -108,8 +110,94 @@ pub(crate) fn explain(
     let mut values = vec![0.0; n * p * k];
     // Of two shares that add up to 1, one contribution is the other's opposite.
     let mirrored = ensemble.width == 2 && ensemble.trees.iter().all(|tree| sums_to_one(&tree.values));
-    let all_cases = n >= FEW_ROWS;
     let coder = Coder::new(ensemble);
+    // Of two outputs that mirror each other the second is computed.
+    let first = usize::from(mirrored);
+    if n < FEW_ROWS {
+        explain_few(ctx, ensemble, &coder, table, first, &mut values)?;
+    } else {
+        explain_many(ctx, ensemble, &coder, table, first, &mut values)?;
+    }
+    for row in values.chunks_exact_mut(p * k) {
+        row.iter_mut().for_each(|value| *value *= factor);
+        if mirrored {
+            let (first, second) = row.split_at_mut(p);
+            first.iter_mut().zip(second).for_each(|(a, b)| *a = -*b);
+        }
+    }
+    Ok(Explanation {
+        n_features: p,
+        base: base(ensemble, factor, offset),
+        values,
+    })
+}
+
+/// Few rows: threads share the trees, each prepared and walked through while it is in the cache.
+fn explain_few(
+    ctx: &Context,
+    ensemble: &Ensemble,
+    coder: &Coder,
+    table: &FeatureTable,
+    first: usize,
+    values: &mut [f64],
+) -> Result<()> {
+    let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
+    let parts = ensemble.trees.len().div_ceil(FEW_TREES);
+    let _memory = ctx.reserve_for::<f64>(values.len().saturating_mul(parts))?;
+    let mut codes = vec![0; n * coder.stride];
+    coder.encode(table, 0, n, &mut codes);
+    let part = |part: usize| {
+        let (mut sums, mut own, mut scratch) = (vec![0.0; n * p * k], Vec::new(), Scratch::default());
+        let trees = ensemble.trees.iter().enumerate().skip(part * FEW_TREES);
+        for (number, tree) in trees.take(FEW_TREES) {
+            ctx.check()?;
+            let edges = Edges::new(tree, ensemble.width, false);
+            let patterns = Patterns::new(tree, p);
+            for (row, codes) in codes.chunks_exact(coder.stride).enumerate() {
+                own.clear();
+                own.resize(patterns.width(ensemble.width - first), 0.0);
+                Arch::new().dispatch(Row {
+                    edges: &edges,
+                    patterns: &patterns,
+                    codes,
+                    scratch: &mut scratch,
+                    out: &mut own,
+                    first,
+                });
+                let start = row * p * k + (ensemble.offset(number) + first) * p;
+                spread(patterns.features(), &own, &mut sums[start..], p);
+            }
+        }
+        Ok::<_, EngineError>(sums)
+    };
+    // The same parts in the same order, whatever the number of threads.
+    let sums: Vec<Vec<f64>> = ctx.run(|| (0..parts).into_par_iter().map(part).collect::<Result<_>>())?;
+    for part in sums {
+        values.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+    }
+    Ok(())
+}
+
+/// Adds what a tree says of its features, output by output, to all features'.
+#[inline]
+fn spread(features: &[u32], found: &[f64], out: &mut [f64], p: usize) {
+    for (output, found) in found.chunks_exact(features.len().max(1)).enumerate() {
+        let out = &mut out[output * p..][..p];
+        let found = features.iter().zip(found);
+        found.for_each(|(feature, value)| out[*feature as usize] += value);
+    }
+}
+
+/// Many rows: threads share them; what the edges of a group of trees do is computed once for all.
+fn explain_many(
+    ctx: &Context,
+    ensemble: &Ensemble,
+    coder: &Coder,
+    table: &FeatureTable,
+    first: usize,
+    values: &mut [f64],
+) -> Result<()> {
+    let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
     let rows = n.div_ceil(ctx.threads()).clamp(1, MOST_ROWS);
     let held = Ways::bytes(ensemble, rows) + rows * coder.stride * size_of::<u32>();
     let _buffers = ctx.reserve(held.saturating_mul(ctx.threads()))?;
@@ -126,7 +214,7 @@ pub(crate) fn explain(
         let prepare = |tree: usize| {
             ctx.check()?;
             Ok(Prepared {
-                edges: Edges::new(&ensemble.trees[tree], ensemble.width, all_cases),
+                edges: Edges::new(&ensemble.trees[tree], ensemble.width, true),
                 patterns: Patterns::new(&ensemble.trees[tree], p),
             })
         };
@@ -136,8 +224,6 @@ pub(crate) fn explain(
             let mut codes = vec![0; here * coder.stride];
             coder.encode(table, block * rows, here, &mut codes);
             let (mut visited, mut scratch, mut ways, arch) = (0, Scratch::default(), Ways::default(), Arch::new());
-            // Of two outputs that mirror each other the second is computed.
-            let first = usize::from(mirrored);
             let outputs = ensemble.width - first;
             for (Prepared { edges, patterns }, tree) in group.iter().zip(start..) {
                 let offset = ensemble.offset(tree) + first;
@@ -159,12 +245,7 @@ pub(crate) fn explain(
                             first,
                         });
                     });
-                    let out = &mut values[row * p * k + offset * p..];
-                    for (output, found) in found.chunks_exact(features.len().max(1)).enumerate() {
-                        let out = &mut out[output * p..][..p];
-                        let found = features.iter().zip(found);
-                        found.for_each(|(feature, value)| out[*feature as usize] += value);
-                    }
+                    spread(features, found, &mut values[row * p * k + offset * p..], p);
                 }
             }
             Ok::<(), EngineError>(())
@@ -172,18 +253,7 @@ pub(crate) fn explain(
         ctx.run(|| values.par_chunks_mut(rows * p * k).enumerate().try_for_each(block))?;
         start = end;
     }
-    for row in values.chunks_exact_mut(p * k) {
-        row.iter_mut().for_each(|value| *value *= factor);
-        if mirrored {
-            let (first, second) = row.split_at_mut(p);
-            first.iter_mut().zip(second).for_each(|(a, b)| *a = -*b);
-        }
-    }
-    Ok(Explanation {
-        n_features: p,
-        base: base(ensemble, factor, offset),
-        values,
-    })
+    Ok(())
 }
 
 fn sums_to_one(values: &[f64]) -> bool {

@@ -11,6 +11,11 @@ const MOST_ROWS: usize = 1 << 14;
 /// Most bins of a shard, so that a pass over it takes milliseconds.
 const MOST_BINS: usize = 1 << 20;
 
+/// Least rows of a shard: smaller ones cost more to go through than to count.
+const LEAST_ROWS: usize = 1 << 10;
+/// Shards come in multiples of this.
+const SHARDS: usize = 16;
+
 /// Which rows a round sees.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Draw {
@@ -49,8 +54,11 @@ impl<G: Pair> Shard<G> {
     /// All shards of the rows, with every score at `base` (one per output).
     pub(crate) fn cut(binned: &Binned, base: &[f64]) -> Vec<Self> {
         let p = binned.n_features();
-        let rows = (MOST_BINS / p.max(1)).clamp(64, MOST_ROWS);
         let n = binned.n_rows();
+        let most = (MOST_BINS / p.max(1)).clamp(64, MOST_ROWS);
+        // A multiple of the usual numbers of threads, so that none works while the others wait.
+        let shards = n.div_ceil(most).next_multiple_of(SHARDS);
+        let rows = n.div_ceil(shards).clamp(LEAST_ROWS.min(most), most);
         let unit_weights = binned.weights.iter().all(|w| *w == 1.0);
         let shard = |first: usize| {
             let end = n.min(first + rows);

@@ -235,6 +235,15 @@ fn places(fitted: &[String], found: &[String]) -> Vec<Option<usize>> {
 }
 
 impl FittedPreparation {
+    /// A recipe whose columns are known, checked.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`], [`EngineError::Dimension`], [`EngineError::NonFinite`],
+    /// [`EngineError::OutOfDomain`].
+    pub fn from_columns(columns: Vec<FittedColumn>) -> Result<Self> {
+        Stored { columns }.try_into()
+    }
+
     pub(super) fn new(columns: Vec<FittedColumn>) -> Self {
         Self { columns }
     }
