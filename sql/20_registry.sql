@@ -38,7 +38,7 @@ SELECT pg_catalog.pg_extension_config_dump('empatia.model_version_seq', '');
 COMMENT ON TABLE empatia.model IS 'every model that was ever fitted, newest version last; nothing is overwritten';
 COMMENT ON COLUMN empatia.model.client IS 'client the model belongs to; null: all clients together';
 COMMENT ON COLUMN empatia.model.task IS 'segmentation: made by kmeans_segments(); classification: made by train() or import_model()';
-COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment (of a segmentation: what the algorithm found), label, outcome or inactive_next';
+COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment (of a segmentation: what the algorithm found), label, outcome or inactive_next; imported: of an ONNX file';
 COMMENT ON COLUMN empatia.model.classes IS 'classes of a classifier';
 COMMENT ON COLUMN empatia.model.positive IS 'class that threshold, recall and precision speak of; null: none';
 COMMENT ON COLUMN empatia.model.threshold IS 'a row whose probability of the positive class is at least this is called positive; null: the most probable class is taken';

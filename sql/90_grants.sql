@@ -30,3 +30,13 @@ COMMENT ON FUNCTION empatia._explain_row(integer, text, text, text, bigint, bigi
 COMMENT ON FUNCTION empatia._reason_words(text, text, double precision, boolean, integer, double precision[], text[], double precision[]) IS 'the words of empatia.feature_text for a number of a feature, to try texts out';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], bigint[], bigint[], date, date, integer, text) IS 'computes the cells of parts of a client''s cube in one pass over its facts, or over those of the students that changed, and writes what differs from the stored rows';
 COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';
+COMMENT ON FUNCTION empatia._confusion(bytea) IS 'rows of each class by what they were predicted to be, of an encoded evaluation';
+COMMENT ON FUNCTION empatia._roc_curve(bytea, text) IS 'points of the ROC curve of an encoded evaluation';
+COMMENT ON FUNCTION empatia._pr_curve(bytea, text) IS 'points of the precision-recall curve of an encoded evaluation';
+COMMENT ON FUNCTION empatia._calibration(bytea, text, integer) IS 'predicted probability against observed share, of an encoded evaluation';
+COMMENT ON FUNCTION empatia._fairness(bytea, integer[], bigint[], text[]) IS 'recall, precision and selection rate per group of students, of an encoded evaluation';
+COMMENT ON FUNCTION empatia._compare_evaluations(bytea, bytea) IS 'how much lower the log loss of one evaluation is than that of another of the same rows, or of the shares of the classes, with its standard error';
+COMMENT ON FUNCTION empatia._pack_model(jsonb, bytea, bytea) IS 'a row of the registry, a model and its evaluation as one checksummed value';
+COMMENT ON FUNCTION empatia._unpack_model(bytea) IS 'what _pack_model() made, with model and evaluation checked';
+COMMENT ON FUNCTION empatia._to_onnx(bytea) IS 'an encoded classifier of the cube as an ONNX file';
+COMMENT ON FUNCTION empatia._from_onnx(bytea, jsonb, text[], text[]) IS 'an ONNX file as an encoded classifier of the cube';

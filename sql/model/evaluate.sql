@@ -1,5 +1,19 @@
 -- What a classifier is worth: rows computed from its stored out-of-fold predictions, never from rows that it was fitted on.
 
+CREATE FUNCTION empatia._evaluation(version bigint) RETURNS bytea
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    m CONSTANT empatia.model := empatia._classifier(version);
+BEGIN
+    IF m.evaluation IS NULL THEN
+        PERFORM empatia._fail('object_not_in_prerequisite_state', format('model %s has no out-of-fold predictions: it was not trained here', version),
+            'Train a model of the same rows to compare with: SELECT * FROM empatia.train(level, grain).');
+    END IF;
+    RETURN m.evaluation;
+END
+$$;
+COMMENT ON FUNCTION empatia._evaluation(bigint) IS 'out-of-fold predictions of a classifier, or an error where it was imported without';
+
 CREATE FUNCTION empatia.evaluate(version bigint) RETURNS TABLE (metric text, value double precision, fold_mean double precision, fold_sd double precision, folds integer)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -20,7 +34,7 @@ CREATE FUNCTION empatia.confusion_matrix(version bigint) RETURNS TABLE (actual t
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT c.actual, c.predicted, c.rows, c.rows / nullif(sum(c.rows) OVER (PARTITION BY c.actual), 0)
-        FROM empatia._confusion((empatia._classifier(version)).evaluation) c;
+        FROM empatia._confusion(empatia._evaluation(version)) c;
 END
 $$;
 COMMENT ON FUNCTION empatia.confusion_matrix(bigint) IS 'how many rows of each class were predicted to be of which, out of fold, at the model''s threshold';
@@ -29,7 +43,7 @@ CREATE FUNCTION empatia.roc_curve(version bigint, class text DEFAULT NULL)
 RETURNS TABLE (threshold double precision, false_positive_rate double precision, true_positive_rate double precision)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT * FROM empatia._roc_curve((empatia._classifier(version)).evaluation, class);
+    RETURN QUERY SELECT * FROM empatia._roc_curve(empatia._evaluation(version), class);
 END
 $$;
 COMMENT ON FUNCTION empatia.roc_curve(bigint, text) IS 'points of the ROC curve of a class against all others, out of fold; null: the positive class';
@@ -38,7 +52,7 @@ CREATE FUNCTION empatia.pr_curve(version bigint, class text DEFAULT NULL)
 RETURNS TABLE (threshold double precision, recall double precision, "precision" double precision)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT * FROM empatia._pr_curve((empatia._classifier(version)).evaluation, class);
+    RETURN QUERY SELECT * FROM empatia._pr_curve(empatia._evaluation(version), class);
 END
 $$;
 COMMENT ON FUNCTION empatia.pr_curve(bigint, text) IS 'points of the precision-recall curve of a class against all others, out of fold; null: the positive class';
@@ -47,7 +61,7 @@ CREATE FUNCTION empatia.calibration(version bigint, class text DEFAULT NULL, bin
 RETURNS TABLE (bin integer, rows double precision, mean_probability double precision, observed_share double precision, low double precision, high double precision)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    RETURN QUERY SELECT * FROM empatia._calibration((empatia._classifier(version)).evaluation, class, bins);
+    RETURN QUERY SELECT * FROM empatia._calibration(empatia._evaluation(version), class, bins);
 END
 $$;
 COMMENT ON FUNCTION empatia.calibration(bigint, text, integer) IS 'predicted probability against observed share, in bins of equally many rows, with 95 % Wilson intervals of the share';
@@ -82,7 +96,7 @@ BEGIN
         PERFORM empatia._fail('invalid_parameter_value', format('no student has an attribute "%s"', attribute),
             'The attributes are the keys of the column attributes of the table student.');
     END IF;
-    RETURN QUERY SELECT * FROM empatia._fairness(m.evaluation, known.clients, known.users, known.groups);
+    RETURN QUERY SELECT * FROM empatia._fairness(empatia._evaluation(version), known.clients, known.users, known.groups);
 END
 $$;
 COMMENT ON FUNCTION empatia.fairness(bigint, text) IS 'recall, precision and share called positive per group of a student attribute, out of fold, with 95 % Wilson intervals; students without it: attribute_value null';

@@ -13,6 +13,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         ('segment', 'o segmento (K-Means) da linha do cubo: concordar com ele não é acertar', 'the segment (K-Means) of the cube''s row: to agree with it is not to be right'),
         ('outcome', 'o resultado final da matrícula, a partir de uma janela inicial', 'the final result of the enrolment, from an early window'),
         ('inactive_next', 'se o aluno fica sem nenhuma atividade nos próximos períodos', 'whether the student will do nothing in the coming periods'),
+        ('imported', 'o que diz um modelo feito noutro lugar; dos seus dados nada se sabe aqui', 'what a model made elsewhere says; nothing is known here of its data'),
         ('classes', 'Classes', 'Classes'), ('data', 'Dados', 'Data'), ('rows', 'linhas do cubo', 'rows of the cube'), ('distinct', 'distintas', 'distinct'),
         ('students', 'alunos', 'students'), ('periods', 'períodos', 'periods'), ('client', 'cliente', 'client'), ('all', 'todos', 'all'),
         ('scores', 'Qualidade, em linhas que o modelo não viu', 'Quality, on rows that the model has not seen'),

@@ -95,3 +95,10 @@ SELECT empatia.roc_curve(1, 'nobody');
 SELECT empatia.calibration(1, bins => 0);
 SELECT empatia.fairness(1, 'altura');
 SELECT empatia.model_card(1, 'fr');
+-- to ONNX and back: the same classes, and nothing is known of how good it is
+SELECT m.target, m.algorithm, m.classes FROM empatia.import_model(empatia.export_model(4, 'onnx'), 'SPA', 'QUARTER') m;
+SELECT empatia.evaluate(max(version)) FROM empatia.model;
+SELECT empatia.roc_curve(max(version)) FROM empatia.model;
+SELECT empatia.import_model(empatia.export_model(4, 'onnx'));
+SELECT empatia.import_model(empatia.export_model(4, 'onnx'), 'SPA', 'WEEK', features => '{"measures": ["posts"], "history": 0}');
+SELECT split_part(empatia.model_card(max(version)), E'\n', 3) AS card FROM empatia.model;
