@@ -3,10 +3,10 @@
 
 GRANT USAGE ON SCHEMA empatia TO PUBLIC;
 GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
-    empatia.adapter, empatia.relation_column TO PUBLIC;
+    empatia.adapter, empatia.relation_column, empatia.dataset TO PUBLIC;
 GRANT SELECT ON empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
 GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
-    empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
+    empatia.adapter, empatia.dataset, empatia.source, empatia.source_cursor, empatia.model, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
 
 -- Functions made in Rust get their comment here, beside those made in SQL.
 COMMENT ON FUNCTION empatia.version() IS 'version of the loaded library; newer than the extension''s until ALTER EXTENSION empatia UPDATE';
@@ -24,3 +24,8 @@ COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of
 COMMENT ON FUNCTION empatia._classify_cells(integer, text, text, text, boolean, text[], bytea) IS 'brings the classes of a client''s part of the cube up to date with an encoded model; writes only what differs';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], bigint[], bigint[], date, date, integer, text) IS 'computes the cells of parts of a client''s cube in one pass over its facts, or over those of the students that changed, and writes what differs from the stored rows';
 COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';
+COMMENT ON FUNCTION empatia._dataset_columns(text) IS 'columns that a table of a dataset has; an error for a definition that contradicts itself';
+COMMENT ON FUNCTION empatia._import_cells(text, bytea, text, text, integer, integer, text, bigint) IS 'reads a file by a definition into pg_temp._import_row, import_report and import_reject; returns what became of each sheet';
+COMMENT ON FUNCTION empatia._read_server_file(text) IS 'content of a file of the server, for members of pg_read_server_files';
+COMMENT ON FUNCTION empatia._list_server_files(text) IS 'regular files of a folder of the server, for members of pg_read_server_files';
+COMMENT ON FUNCTION empatia._file_hash(bytea) IS 'SHA-256, interruptible';

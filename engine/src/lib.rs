@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod mixture;
 mod random;
 pub mod segment;
+pub mod sheet;
 pub mod threshold;
 pub mod tree;
 pub mod validate;

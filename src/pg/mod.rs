@@ -12,6 +12,7 @@ pub mod delete;
 pub mod edit;
 mod heap_pages;
 mod memory;
+pub mod privilege;
 pub mod read;
 pub mod row;
 mod row_template;
