@@ -1,8 +1,8 @@
 -- import_file(): a spreadsheet's or delimited file's rows into the table of a dataset, with a report of every cell that was changed or refused.
 
-CREATE TYPE empatia.import_row AS (import_id bigint, file text, sheet text, years integer[], rows bigint, inserted bigint, updated bigint, unchanged bigint,
+CREATE TYPE empatia.import_file_row AS (import_id bigint, file text, sheet text, years integer[], rows bigint, inserted bigint, updated bigint, unchanged bigint,
     rejected bigint, changed_cells bigint, unknown_headers text[], missing_columns text[], message text);
-COMMENT ON TYPE empatia.import_row IS 'what import_file() did with a sheet; rows are those below the header that became rows of the dataset';
+COMMENT ON TYPE empatia.import_file_row IS 'what import_file() did with a sheet; rows are those below the header that became rows of the dataset';
 
 -- Rows of a sheet, or of one of its years, from pg_temp._import_row into the dataset: columns that the file does not have stay as they are.
 CREATE FUNCTION empatia._merge_import(dataset text, definition jsonb, import_id bigint, file text, sheet text, part_year integer, columns text[],
@@ -41,8 +41,36 @@ END
 $$;
 COMMENT ON FUNCTION empatia._merge_import(text, jsonb, bigint, text, text, integer, text[]) IS 'brings the rows of a dataset up to date with those read from a sheet; writes only what differs';
 
+CREATE FUNCTION empatia._take_sheet(dataset text, definition jsonb, import_id bigint, file text, sheet jsonb) RETURNS empatia.import_file_row
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    part jsonb;
+    merged record;
+    done empatia.import_file_row;
+BEGIN
+    done := ROW(import_id, file, sheet ->> 'sheet', ARRAY(SELECT y::integer FROM jsonb_array_elements_text(sheet -> 'years') y), (sheet ->> 'rows')::bigint, 0, 0, 0,
+        (sheet ->> 'rejected')::bigint, (sheet ->> 'changed_cells')::bigint, ARRAY(SELECT jsonb_array_elements_text(sheet -> 'unknown_headers')),
+        ARRAY(SELECT jsonb_array_elements_text(sheet -> 'missing_columns')), NULL);
+    FOR part IN SELECT p FROM jsonb_array_elements(sheet -> 'parts') p LOOP
+        merged := empatia._merge_import(dataset, definition, import_id, file, done.sheet, (part ->> 'year')::integer,
+            ARRAY(SELECT jsonb_array_elements_text(part -> 'columns')));
+        done.inserted := done.inserted + merged.inserted;
+        done.updated := done.updated + merged.updated;
+        done.unchanged := done.unchanged + merged.unchanged;
+    END LOOP;
+    done.message := CASE WHEN done.inserted + done.updated = 0 THEN 'imported: nothing changed' ELSE 'imported' END
+        || CASE WHEN done.rejected > 0 THEN format('; %s rows rejected, see import_reject', done.rejected) ELSE '' END;
+    EXECUTE empatia._render('UPDATE {dw}.import i SET rows = coalesce(i.rows, 0) + $2, inserted = coalesce(i.inserted, 0) + $3, updated = coalesce(i.updated, 0) + $4,
+            unchanged = coalesce(i.unchanged, 0) + $5, rejected = coalesce(i.rejected, 0) + $6, changed_cells = coalesce(i.changed_cells, 0) + $7 WHERE i.import_id = $1')
+        USING import_id, done.rows, done.inserted, done.updated, done.unchanged, done.rejected, done.changed_cells;
+    RETURN done;
+END
+$$;
+COMMENT ON FUNCTION empatia._take_sheet(text, jsonb, bigint, text, jsonb) IS 'takes a sheet''s rows over into the dataset and counts what that changed';
+
 -- An import of the same content that was asked for in the same way, under the present definition.
-CREATE FUNCTION empatia._known_import(dataset text, definition jsonb, hash bytea, file_name text, sheet text, year integer) RETURNS SETOF empatia.import_row
+CREATE FUNCTION empatia._known_import(dataset text, definition jsonb, hash bytea, file_name text, sheet text, year integer) RETURNS SETOF empatia.import_file_row
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY EXECUTE empatia._render($q$
@@ -59,7 +87,7 @@ COMMENT ON FUNCTION empatia._known_import(text, jsonb, bytea, text, text, intege
 
 CREATE FUNCTION empatia.import_file(dataset text, file bytea, file_name text DEFAULT NULL, sheet text DEFAULT NULL, year integer DEFAULT NULL,
     max_rows integer DEFAULT 1048576, again boolean DEFAULT false)
-RETURNS SETOF empatia.import_row
+RETURNS SETOF empatia.import_file_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 #variable_conflict use_variable
 DECLARE
@@ -67,11 +95,8 @@ DECLARE
     definition CONSTANT jsonb := empatia._dataset_definition(dataset);
     hash CONSTANT bytea := empatia._file_hash(file);
     id bigint;
-    found jsonb;
+    outcome jsonb;
     one jsonb;
-    part jsonb;
-    merged record;
-    done empatia.import_row;
 BEGIN
     IF file IS NULL THEN
         PERFORM empatia._fail('null_value_not_allowed', 'expected the content of a file, found null');
@@ -88,37 +113,16 @@ BEGIN
     DROP TABLE IF EXISTS pg_temp._import_row;
     EXECUTE empatia._render('CREATE TEMPORARY TABLE _import_row ON COMMIT DROP AS SELECT d.sheet, d."row", d.year{columns} FROM {dw}.{table} d WITH NO DATA',
         'table', quote_ident(dataset), 'columns', (SELECT string_agg(format(', d.%I', c.name), '') FROM empatia._dataset_columns(definition::text) c));
-    found := empatia._import_cells(definition::text, file, file_name, sheet, year, coalesce(max_rows, 1048576), w.dw_schema::text, id);
+    outcome := empatia._import_cells(definition::text, file, file_name, sheet, year, coalesce(max_rows, 1048576), w.dw_schema::text, id);
     ANALYZE pg_temp._import_row;
-    done.import_id := id;
-    done.file := file_name;
-    FOR one IN SELECT s FROM jsonb_array_elements(found -> 'sheets') s LOOP
-        (done.inserted, done.updated, done.unchanged) := (0, 0, 0);
-        FOR part IN SELECT p FROM jsonb_array_elements(one -> 'parts') p LOOP
-            SELECT * INTO merged FROM empatia._merge_import(dataset, definition, id, file_name, one ->> 'sheet', (part ->> 'year')::integer,
-                ARRAY(SELECT jsonb_array_elements_text(part -> 'columns')));
-            (done.inserted, done.updated, done.unchanged) := (done.inserted + merged.inserted, done.updated + merged.updated, done.unchanged + merged.unchanged);
-        END LOOP;
-        done.sheet := one ->> 'sheet';
-        done.years := ARRAY(SELECT y::integer FROM jsonb_array_elements_text(one -> 'years') y);
-        done.rows := (one ->> 'rows')::bigint;
-        done.rejected := (one ->> 'rejected')::bigint;
-        done.changed_cells := (one ->> 'changed_cells')::bigint;
-        done.unknown_headers := ARRAY(SELECT jsonb_array_elements_text(one -> 'unknown_headers'));
-        done.missing_columns := ARRAY(SELECT jsonb_array_elements_text(one -> 'missing_columns'));
-        done.message := CASE WHEN done.inserted + done.updated = 0 THEN 'imported: nothing changed' ELSE 'imported' END
-            || CASE WHEN done.rejected > 0 THEN format('; %s rows rejected, see import_reject', done.rejected) ELSE '' END;
-        EXECUTE empatia._render('UPDATE {dw}.import i SET format = $2, encoding = $3, delimiter = $4, rows = coalesce(i.rows, 0) + $5, inserted = coalesce(i.inserted, 0) + $6,
-                updated = coalesce(i.updated, 0) + $7, unchanged = coalesce(i.unchanged, 0) + $8, rejected = coalesce(i.rejected, 0) + $9,
-                changed_cells = coalesce(i.changed_cells, 0) + $10, sheets = $11 WHERE i.import_id = $1')
-            USING id, found ->> 'format', found ->> 'encoding', found ->> 'delimiter', done.rows, done.inserted, done.updated, done.unchanged, done.rejected,
-                done.changed_cells, found -> 'sheets';
-        RETURN NEXT done;
+    FOR one IN SELECT s FROM jsonb_array_elements(outcome -> 'sheets') s LOOP
+        RETURN NEXT empatia._take_sheet(dataset, definition, id, file_name, one);
     END LOOP;
+    EXECUTE empatia._render('UPDATE {dw}.import i SET format = $2, encoding = $3, delimiter = $4, sheets = $5 WHERE i.import_id = $1')
+        USING id, outcome ->> 'format', outcome ->> 'encoding', outcome ->> 'delimiter', outcome -> 'sheets';
     DROP TABLE pg_temp._import_row;
-    FOR one IN SELECT s FROM jsonb_array_elements(found -> 'skipped') s LOOP
-        done := ROW(id, file_name, one #>> '{}', '{}', 0, 0, 0, 0, 0, 0, '{}', '{}', 'no row of it names the key: skipped');
-        RETURN NEXT done;
+    FOR one IN SELECT s FROM jsonb_array_elements(outcome -> 'skipped') s LOOP
+        RETURN NEXT ROW(id, file_name, one #>> '{}', '{}', 0, 0, 0, 0, 0, 0, '{}', '{}', 'no row of it names the key: skipped')::empatia.import_file_row;
     END LOOP;
 END
 $$;
@@ -126,7 +130,7 @@ COMMENT ON FUNCTION empatia.import_file(text, bytea, text, text, integer, intege
     'reads a file (XLSX, XLS, ODS or delimited text) given as its content into the table of a dataset; the same file twice changes nothing';
 
 CREATE FUNCTION empatia.import_file(dataset text, path text, sheet text DEFAULT NULL, year integer DEFAULT NULL, max_rows integer DEFAULT 1048576, again boolean DEFAULT false)
-RETURNS SETOF empatia.import_row
+RETURNS SETOF empatia.import_file_row
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT * FROM empatia.import_file(dataset, empatia._read_server_file(path), regexp_replace(path, '^.*/', ''), sheet, year, max_rows, again)
 $$;

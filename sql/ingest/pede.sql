@@ -16,14 +16,15 @@ $json$ {"yearly": true, "missing": ["#NULO!", "ERRO"], "columns": [
 {"name": "anos_pm", "type": "integer", "min": 0, "max": 30, "aliases": ["Anos na PM"], "description": "years in the programme"},
 {"name": "ingressante", "type": "category", "categories": ["Ingressante", "Veterano"], "aliases": ["Sinalizador ingressante"]},
 {"name": "bolsista", "type": "boolean"},
-{"name": "instituicao", "type": "category", "aliases": ["Instituição de ensino", "Instituição de ensino aluno"], "categories": {
+{"name": "instituicao", "type": "category", "aliases": ["Instituição de ensino", "Instituição de ensino aluno", "Instituição ensino aluno"], "categories": {
     "Pública": ["Escola Pública", "Rede Pública"],
     "Privada": [],
     "Privada - Programa de Apadrinhamento": ["Apadrinhamento"],
-    "Privada - Parcerias com Bolsa 100%": ["Privada *Parcerias com Bolsa 100%", "Rede Decisão", "Rede Decisão/União", "Escola JP II", "Einstein"],
+    "Privada - Parcerias com Bolsa 100%": ["Privada *Parcerias com Bolsa 100%", "Rede Decisão", "Rede Decisão/União", "Escola JP II", "Escola João Paulo II", "Einstein"],
     "Privada - Pagamento por Empresa Parceira": ["Privada - Pagamento por *Empresa Parceira"],
     "Universidade": ["FIAP", "UNISA", "Estácio", "UNIP", "USP", "Bolsista Universitário *Formado (a)", "Universitário"],
-    "Concluiu o 3º EM": ["Concluiu o 3o EM"]}},
+    "Concluiu o 3º EM": ["Concluiu o 3o EM"],
+    "Outra": ["Nenhuma das opções acima"]}},
 {"name": "pedra", "type": "category", "categories": ["Quartzo", "Ágata", "Ametista", "Topázio"], "description": "class of INDE"},
 {"name": "pedra_2020", "type": "category", "categories": ["Quartzo", "Ágata", "Ametista", "Topázio"], "aliases": ["Pedra 20"]},
 {"name": "pedra_2021", "type": "category", "categories": ["Quartzo", "Ágata", "Ametista", "Topázio"], "aliases": ["Pedra 21"]},
