@@ -186,7 +186,10 @@ impl Error {
     fn of_sheet(error: &SheetError) -> Self {
         use PgSqlErrorCode as Code;
         let (code, hint) = match error {
-            SheetError::Definition(_) => (Code::ERRCODE_INVALID_PARAMETER_VALUE, "docs/datasets.md describes definitions."),
+            SheetError::Definition(_) => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "docs/datasets.md describes definitions.",
+            ),
             SheetError::Format { .. } => (
                 Code::ERRCODE_FEATURE_NOT_SUPPORTED,
                 "Save it as XLSX or as CSV, or unpack it, and import that.",
@@ -199,13 +202,22 @@ impl Error {
                 Code::ERRCODE_DATA_CORRUPTED,
                 "Open it in the program that wrote it and save it anew.",
             ),
-            SheetError::TooLarge { .. } => (Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED, "Raise max_rows, or split the file."),
-            SheetError::NoSheet { .. } => (Code::ERRCODE_INVALID_PARAMETER_VALUE, "Name one of its sheets, or none to import all."),
+            SheetError::TooLarge { .. } => (
+                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                "Raise max_rows, or split the file.",
+            ),
+            SheetError::NoSheet { .. } => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "Name one of its sheets, or none to import all.",
+            ),
             SheetError::NoHeader { .. } => (
                 Code::ERRCODE_INVALID_PARAMETER_VALUE,
                 "Add the file's header to the aliases of the key in define_dataset(), or name another sheet.",
             ),
-            SheetError::NoYear { .. } => (Code::ERRCODE_INVALID_PARAMETER_VALUE, "Give year => 2024, say, or define the dataset with yearly => false."),
+            SheetError::NoYear { .. } => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "Give year => 2024, say, or define the dataset with yearly => false.",
+            ),
             _ => return Self::internal(error.to_string()),
         };
         Self::new(code, error.to_string()).hint(hint)

@@ -118,7 +118,11 @@ extension_sql_file!(
     name = "dataset",
     requires = ["common", ingest::dataset::dataset_columns]
 );
-extension_sql_file!("../sql/ingest/import_file.sql", name = "import_file", requires = ["dataset", ingest::server_file::read_server_file]);
+extension_sql_file!(
+    "../sql/ingest/import_file.sql",
+    name = "import_file",
+    requires = ["dataset", ingest::server_file::read_server_file]
+);
 extension_sql_file!("../sql/ingest/pede.sql", name = "dataset_pede", requires = ["dataset"]);
 extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(

@@ -69,9 +69,18 @@ fn column_type(kind: Kind) -> ColumnType {
 
 impl Target<'_> {
     fn write_rows(&self, sheet: &SheetRows) -> Result<()> {
-        let kinds: Vec<ColumnType> = self.definition.stored().map(|(_, column)| column_type(column.kind)).collect();
+        let kinds: Vec<ColumnType> = self
+            .definition
+            .stored()
+            .map(|(_, column)| column_type(column.kind))
+            .collect();
         let mut columns = vec![("sheet", Text), ("row", Int4), ("year", Int4)];
-        columns.extend(self.definition.stored().map(|(_, c)| c.name.as_str()).zip(kinds.iter().copied()));
+        columns.extend(
+            self.definition
+                .stored()
+                .map(|(_, c)| c.name.as_str())
+                .zip(kinds.iter().copied()),
+        );
         let mut next = 0;
         let into = Relation::Named {
             schema: "pg_temp",
@@ -174,7 +183,11 @@ fn write_value(out: &mut CopyRow<'_>, sheet: &SheetRows, value: Value, kind: Col
 
 fn summary(import: &Import, definition: &Definition) -> serde_json::Value {
     let names = |wanted: &dyn Fn(usize) -> bool| -> Vec<&str> {
-        definition.stored().filter(|(at, _)| wanted(*at)).map(|(_, column)| column.name.as_str()).collect()
+        definition
+            .stored()
+            .filter(|(at, _)| wanted(*at))
+            .map(|(_, column)| column.name.as_str())
+            .collect()
     };
     let sheets: Vec<_> = import
         .sheets

@@ -27,7 +27,7 @@ fn check_privilege() -> Result<()> {
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         "must be superuser or have privileges of the pg_read_server_files role to import a file of the server",
     )
-    .hint("Anyone can import a file's content: import_file(dataset, file => pg_read_binary_file(...)), or a bytea parameter from the client."))
+    .hint("Give the content of the file instead, as bytea: import_file(dataset, content)."))
 }
 
 fn failed(what: &str, path: &str, error: &std::io::Error) -> Error {
@@ -50,7 +50,11 @@ fn read_server_file(path: &str) -> Result<Vec<u8>, ErrorReport> {
 fn read(path: &str) -> Result<Vec<u8>> {
     check_privilege()?;
     if !Path::new(path).is_absolute() {
-        return Err(Error::invalid_parameter("path", "an absolute path", format!("\"{path}\"")));
+        return Err(Error::invalid_parameter(
+            "path",
+            "an absolute path",
+            format!("\"{path}\""),
+        ));
     }
     // Not to wait for the writer of a pipe.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
@@ -92,7 +96,9 @@ fn read(path: &str) -> Result<Vec<u8>> {
 
 /// The regular files of a folder of the server, by name; not those whose name begins with a dot or with `~$`, which Excel leaves behind.
 #[pg_extern(name = "_list_server_files", volatile, parallel_unsafe)]
-fn list_server_files(path: &str) -> Result<TableIterator<'static, (name!(name, String), name!(path, String))>, ErrorReport> {
+fn list_server_files(
+    path: &str,
+) -> Result<TableIterator<'static, (name!(name, String), name!(path, String))>, ErrorReport> {
     check_privilege()?;
     if !Path::new(path).is_absolute() {
         return Err(Error::invalid_parameter("path", "an absolute path", format!("\"{path}\"")).into());
@@ -102,7 +108,10 @@ fn list_server_files(path: &str) -> Result<TableIterator<'static, (name!(name, S
         let entry = entry.map_err(|e| failed("read folder", path, &e))?;
         pgrx::check_for_interrupts!();
         let is_file = fs::metadata(entry.path()).is_ok_and(|about| about.is_file());
-        let (Ok(name), Some(full)) = (entry.file_name().into_string(), entry.path().to_str().map(str::to_owned)) else {
+        let (Ok(name), Some(full)) = (
+            entry.file_name().into_string(),
+            entry.path().to_str().map(str::to_owned),
+        ) else {
             continue;
         };
         if is_file && !name.starts_with('.') && !name.starts_with("~$") {

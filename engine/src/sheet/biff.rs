@@ -95,7 +95,12 @@ impl<'a> Continued<'a> {
     }
 
     pub fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes([self.byte()?, self.byte()?, self.byte()?, self.byte()?]))
+        Some(u32::from_le_bytes([
+            self.byte()?,
+            self.byte()?,
+            self.byte()?,
+            self.byte()?,
+        ]))
     }
 
     fn skip(&mut self, mut count: usize) {

@@ -37,8 +37,12 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 impl<'a> Compound<'a> {
     pub fn open(ctx: &Context, bytes: &'a [u8]) -> Result<Self> {
         let damaged = || SheetError::damaged(FORMAT, "its container cannot be read");
-        let shift = u16_at(bytes, 30).filter(|shift| (7..=16).contains(shift)).ok_or_else(damaged)?;
-        let mini_shift = u16_at(bytes, 32).filter(|mini| (2..=shift).contains(mini)).ok_or_else(damaged)?;
+        let shift = u16_at(bytes, 30)
+            .filter(|shift| (7..=16).contains(shift))
+            .ok_or_else(damaged)?;
+        let mini_shift = u16_at(bytes, 32)
+            .filter(|mini| (2..=shift).contains(mini))
+            .ok_or_else(damaged)?;
         let mut file = Self {
             bytes,
             sector: 1 << shift,
@@ -72,7 +76,11 @@ impl<'a> Compound<'a> {
 
     /// The allocation table: its sectors are listed in the header, then in a chain of their own.
     fn read_fat(&self, ctx: &Context) -> Result<Vec<u32>> {
-        let mut listed: Vec<u32> = self.bytes.get(76..512).map(|list| numbers(list).collect()).unwrap_or_default();
+        let mut listed: Vec<u32> = self
+            .bytes
+            .get(76..512)
+            .map(|list| numbers(list).collect())
+            .unwrap_or_default();
         let (mut next, mut left) = (u32_at(self.bytes, 68).unwrap_or(u32::MAX), self.sectors());
         while next <= LAST_SECTOR && left > 0 {
             ctx.check()?;
@@ -120,7 +128,10 @@ impl<'a> Compound<'a> {
         let Some(entry) = found else {
             return Ok(None);
         };
-        let (start, size) = (u32_at(entry, 116).unwrap_or(u32::MAX), u64::from(u32_at(entry, 120).unwrap_or(0)));
+        let (start, size) = (
+            u32_at(entry, 116).unwrap_or(u32::MAX),
+            u64::from(u32_at(entry, 120).unwrap_or(0)),
+        );
         // Never more than the file itself; a vector that grows may hold twice that for a moment.
         let bytes = usize::try_from(size).unwrap_or(usize::MAX).min(self.bytes.len());
         let held = ctx.reserve(bytes.saturating_mul(3))?;
@@ -134,13 +145,19 @@ impl<'a> Compound<'a> {
 
     /// A small stream stands in the root entry's stream, in smaller sectors.
     fn mini_chain(&self, ctx: &Context, start: u32, size: u64) -> Result<Vec<u8>> {
-        let root = self.directory.get(..128).and_then(|root| u32_at(root, 116)).unwrap_or(u32::MAX);
+        let root = self
+            .directory
+            .get(..128)
+            .and_then(|root| u32_at(root, 116))
+            .unwrap_or(u32::MAX);
         let _held = ctx.reserve(self.bytes.len().saturating_mul(2))?;
         let pool = self.chain(ctx, root, u64::MAX)?;
         let (mut content, mut next) = (Vec::new(), start);
         while next <= LAST_SECTOR && (content.len() as u64) < size {
             let at = (next as usize).saturating_mul(self.mini_sector);
-            let Some(sector) = pool.get(at..at.saturating_add(self.mini_sector)) else { break };
+            let Some(sector) = pool.get(at..at.saturating_add(self.mini_sector)) else {
+                break;
+            };
             content.extend_from_slice(sector);
             next = self.mini_fat.get(next as usize).copied().unwrap_or(u32::MAX);
         }
@@ -150,5 +167,7 @@ impl<'a> Compound<'a> {
 }
 
 fn numbers(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
-    bytes.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+    bytes
+        .chunks_exact(4)
+        .map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
 }

@@ -11,11 +11,28 @@ use super::numbers;
 use super::rules::Rule;
 
 /// What spreadsheets and people write where nothing is known; not in columns of text, where it may be a name.
-const MISSING: [&str; 12] = ["-", "--", "—", ".", "?", "na", "n/a", "nan", "null", "none", "nd", "n/d"];
+const MISSING: [&str; 12] = [
+    "-", "--", "—", ".", "?", "na", "n/a", "nan", "null", "none", "nd", "n/d",
+];
 /// Errors as spreadsheets in English and Portuguese show them.
 const ERRORS: [&str; 17] = [
-    "#n/a", "#n/d", "#null!", "#nulo!", "#div/0!", "#value!", "#valor!", "#ref!", "#name?", "#nome?", "#num!", "#núm!",
-    "#spill!", "#calc!", "#getting_data", "#field!", "#blocked!",
+    "#n/a",
+    "#n/d",
+    "#null!",
+    "#nulo!",
+    "#div/0!",
+    "#value!",
+    "#valor!",
+    "#ref!",
+    "#name?",
+    "#nome?",
+    "#num!",
+    "#núm!",
+    "#spill!",
+    "#calc!",
+    "#getting_data",
+    "#field!",
+    "#blocked!",
 ];
 /// Up to here a number shown as a date is one that was meant, if the column has no range: the days of 1900.
 const LARGEST_UNBOUNDED: f64 = 366.0;
@@ -68,7 +85,11 @@ impl Converter {
             min: column.min.unwrap_or(f64::NEG_INFINITY),
             max: column.max.unwrap_or(f64::INFINITY),
             bounded: column.min.is_some() && column.max.is_some(),
-            missing: usual.iter().map(|m| (*m).to_owned()).chain(own.clone().map(|m| m.trim().to_lowercase())).collect(),
+            missing: usual
+                .iter()
+                .map(|m| (*m).to_owned())
+                .chain(own.clone().map(|m| m.trim().to_lowercase()))
+                .collect(),
             missing_numbers: own.filter_map(|m| m.trim().parse().ok()).collect(),
             words: column.words().collect(),
             extract: column.extract,

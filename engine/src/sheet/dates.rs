@@ -21,7 +21,11 @@ pub(super) fn day(year: i32, month: u32, day: u32) -> Option<Day> {
         return None;
     }
     // Counted from March, so that the leap day is the last of its year.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m as i32 + 2) / 5 + day as i32 - 1;
     Some(days - 730_425)
 }
@@ -88,15 +92,25 @@ pub(super) fn parse(text: &str) -> Option<(Day, bool)> {
     let text = text.trim();
     let end = text.find([' ', 'T']).unwrap_or(text.len());
     let (date, time) = (&text[..end], &text[end..]);
-    if !time.chars().skip(1).all(|c| c.is_ascii_digit() || matches!(c, ':' | '.' | 'Z' | '+' | '-' | ' ')) {
+    if !time
+        .chars()
+        .skip(1)
+        .all(|c| c.is_ascii_digit() || matches!(c, ':' | '.' | 'Z' | '+' | '-' | ' '))
+    {
         return None;
     }
-    let separator = date.chars().find(|c| !c.is_ascii_digit()).filter(|c| matches!(c, '-' | '/' | '.'))?;
+    let separator = date
+        .chars()
+        .find(|c| !c.is_ascii_digit())
+        .filter(|c| matches!(c, '-' | '/' | '.'))?;
     let parts: Vec<&str> = date.split(separator).collect();
     let [a, b, c] = parts[..] else {
         return None;
     };
-    if [a, b, c].iter().any(|part| part.is_empty() || part.len() > 4 || !part.bytes().all(|d| d.is_ascii_digit())) {
+    if [a, b, c]
+        .iter()
+        .any(|part| part.is_empty() || part.len() > 4 || !part.bytes().all(|d| d.is_ascii_digit()))
+    {
         return None;
     }
     let number = |part: &str| part.parse::<u32>().ok();
@@ -122,12 +136,20 @@ mod tests {
         assert_eq!(day(2000, 1, 1), Some(0));
         assert_eq!(day(1970, 1, 1), Some(-10_957));
         assert_eq!(day(2024, 2, 29), Some(8_825));
-        assert_eq!((day(2023, 2, 29), day(2024, 13, 1), day(2024, 4, 31)), (None, None, None));
+        assert_eq!(
+            (day(2023, 2, 29), day(2024, 13, 1), day(2024, 4, 31)),
+            (None, None, None)
+        );
         // Microsoft's documentation: 1 January 2008 is 39448
         assert_eq!(excel_serial(day(2008, 1, 1).unwrap()), 39_448);
         assert_eq!(from_excel_serial(39_448.75, false), day(2008, 1, 1));
         assert_eq!(from_excel_serial(37_986.0, true), day(2008, 1, 1));
-        for (date, serial) in [((1900, 1, 1), 1), ((1900, 1, 11), 11), ((1900, 2, 28), 59), ((1900, 3, 1), 61)] {
+        for (date, serial) in [
+            ((1900, 1, 1), 1),
+            ((1900, 1, 11), 11),
+            ((1900, 2, 28), 59),
+            ((1900, 3, 1), 61),
+        ] {
             let day = day(date.0, date.1, date.2).unwrap();
             assert_eq!(excel_serial(day), serial);
             assert_eq!(from_excel_serial(f64::from(serial), false), Some(day));
@@ -146,7 +168,17 @@ mod tests {
         assert_eq!(parse("31/01/2024"), known(2024, 1, 31, true));
         assert_eq!(parse("05.06.2024"), known(2024, 6, 5, false));
         assert_eq!(parse("01/31/2024"), known(2024, 1, 31, true));
-        for wrong in ["", "7,5", "1.234.567", "2024", "31/02/2024", "1-2", "31/01/24", "abc", "2024-01-31x"] {
+        for wrong in [
+            "",
+            "7,5",
+            "1.234.567",
+            "2024",
+            "31/02/2024",
+            "1-2",
+            "31/01/24",
+            "abc",
+            "2024-01-31x",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

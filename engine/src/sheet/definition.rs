@@ -134,7 +134,10 @@ impl Definition {
             return fail("expected a column of role key, found none".to_owned());
         }
         if self.columns.len() > MOST_COLUMNS {
-            return fail(format!("expected at most {MOST_COLUMNS} columns, found {}", self.columns.len()));
+            return fail(format!(
+                "expected at most {MOST_COLUMNS} columns, found {}",
+                self.columns.len()
+            ));
         }
         if self.columns.iter().filter(|column| column.role == Role::Year).count() > 1 {
             return fail("expected at most one column of role year, found several".to_owned());
@@ -157,12 +160,17 @@ impl Column {
 
     /// Its name and aliases, folded.
     pub(super) fn names(&self) -> impl Iterator<Item = String> + '_ {
-        std::iter::once(&self.name).chain(&self.aliases).map(|name| fold(name)).filter(|name| !name.is_empty())
+        std::iter::once(&self.name)
+            .chain(&self.aliases)
+            .map(|name| fold(name))
+            .filter(|name| !name.is_empty())
     }
 
     /// Each word and its number.
     pub(super) fn words(&self) -> impl Iterator<Item = (String, f64)> + '_ {
-        self.words.iter().filter_map(|(word, value)| Some((fold(word), value.as_f64()?)))
+        self.words
+            .iter()
+            .filter_map(|(word, value)| Some((fold(word), value.as_f64()?)))
     }
 
     /// Each folded text of a category and the category it means; `None` if any text is one.
@@ -173,7 +181,11 @@ impl Column {
             Categories::Named(map) => {
                 for (category, others) in map {
                     names.push((fold(category), category.clone()));
-                    let others = others.as_array().into_iter().flatten().filter_map(|other| other.as_str());
+                    let others = others
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(|other| other.as_str());
                     names.extend(others.map(|other| (fold(other), category.clone())));
                 }
             }
@@ -185,7 +197,9 @@ impl Column {
         let name = &self.name;
         let fail = |message: String| Err(SheetError::Definition(format!("column \"{name}\": {message}")));
         let letter = |c: char| c.is_ascii_lowercase() || c == '_';
-        let good = name.len() <= LONGEST_NAME && name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
+        let good = name.len() <= LONGEST_NAME
+            && name.starts_with(letter)
+            && name.chars().all(|c| letter(c) || c.is_ascii_digit());
         if !good {
             return fail("expected a name of lower case letters, digits and underscores".to_owned());
         }
@@ -211,17 +225,34 @@ impl Column {
             return fail("categories are for type category".to_owned());
         }
         if let Some(Categories::Named(map)) = &self.categories {
-            let list_of_text = |value: &serde_json::Value| value.as_array().is_some_and(|list| list.iter().all(|v| v.is_string()));
+            let list_of_text =
+                |value: &serde_json::Value| value.as_array().is_some_and(|list| list.iter().all(|v| v.is_string()));
             if let Some((category, _)) = map.iter().find(|(_, value)| !list_of_text(value)) {
                 return fail(format!("expected a list of texts for the category \"{category}\""));
             }
         }
         let mut seen = std::collections::HashMap::new();
         for (text, category) in self.category_names().unwrap_or_default() {
-            if let Some(other) = seen.insert(text.clone(), category.clone()).filter(|other| *other != category) {
+            if let Some(other) = seen
+                .insert(text.clone(), category.clone())
+                .filter(|other| *other != category)
+            {
                 return fail(format!("\"{text}\" means both \"{other}\" and \"{category}\""));
             }
         }
         Ok(())
+    }
+}
+
+impl Kind {
+    /// The type of SQL that holds a column's values.
+    pub fn sql_type(self) -> &'static str {
+        match self {
+            Self::Text | Self::Category => "text",
+            Self::Number => "double precision",
+            Self::Integer => "bigint",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+        }
     }
 }

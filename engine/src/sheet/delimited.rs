@@ -63,8 +63,13 @@ impl<'a> Delimited<'a> {
         let line = self.bytes.get(..5)?;
         let delimiter = *line.last()?;
         let rest = self.bytes.get(5..)?;
-        let end = if rest.starts_with(b"\r\n") { 2 } else { usize::from(rest.starts_with(b"\n") || rest.starts_with(b"\r")) };
-        (line[..4].eq_ignore_ascii_case(b"sep=") && DELIMITERS.contains(&delimiter) && end > 0).then_some((delimiter, 5 + end))
+        let end = if rest.starts_with(b"\r\n") {
+            2
+        } else {
+            usize::from(rest.starts_with(b"\n") || rest.starts_with(b"\r"))
+        };
+        (line[..4].eq_ignore_ascii_case(b"sep=") && DELIMITERS.contains(&delimiter) && end > 0)
+            .then_some((delimiter, 5 + end))
     }
 
     /// The one that finds the most known headers; then the one whose records have most often the same number of fields, above one; then the
@@ -74,7 +79,10 @@ impl<'a> Delimited<'a> {
         for delimiter in DELIMITERS {
             let (mut headers, mut widths) = (0, Vec::new());
             let looked = self.records(ctx, delimiter, |record| {
-                let fields: Vec<&str> = record.iter().map(|field| std::str::from_utf8(field).unwrap_or("")).collect();
+                let fields: Vec<&str> = record
+                    .iter()
+                    .map(|field| std::str::from_utf8(field).unwrap_or(""))
+                    .collect();
                 headers = headers.max(known(&fields));
                 widths.push(fields.len());
                 Ok(widths.len() < SAMPLE)
@@ -85,7 +93,10 @@ impl<'a> Delimited<'a> {
                 drop(error);
                 continue;
             }
-            let common = widths.iter().map(|width| widths.iter().filter(|other| *other == width).count() * usize::from(*width > 1)).max();
+            let common = widths
+                .iter()
+                .map(|width| widths.iter().filter(|other| *other == width).count() * usize::from(*width > 1))
+                .max();
             let score = (headers, common.unwrap_or(0), widths.first().copied().unwrap_or(0));
             if score > best {
                 (best, chosen) = (score, delimiter);
@@ -117,7 +128,11 @@ impl<'a> Delimited<'a> {
                 Err(_) => {
                     ctx.check()?;
                     let line = reader.position().line();
-                    return Err(SheetError::damaged(FORMAT, format!("the record at line {line} does not end, a quote may be missing")).into());
+                    return Err(SheetError::damaged(
+                        FORMAT,
+                        format!("the record at line {line} does not end, a quote may be missing"),
+                    )
+                    .into());
                 }
             }
         }
@@ -138,7 +153,10 @@ fn encoding(ctx: &Context, bytes: &[u8]) -> Result<(&'static Encoding, usize)> {
         }
     }
     if start.contains(&0) {
-        return Err(SheetError::Format { found: "binary data".to_owned() }.into());
+        return Err(SheetError::Format {
+            found: "binary data".to_owned(),
+        }
+        .into());
     }
     let utf8 = is_utf8(ctx, bytes)?;
     Ok((if utf8 { UTF_8 } else { WINDOWS_1252 }, 0))

@@ -24,10 +24,17 @@ impl Format {
 }
 
 pub(super) fn detect(bytes: &[u8]) -> Result<Format> {
-    let other = |found: &str| Err(SheetError::Format { found: found.to_owned() }.into());
+    let other = |found: &str| {
+        Err(SheetError::Format {
+            found: found.to_owned(),
+        }
+        .into())
+    };
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
         let archive = Archive::open("ZIP", bytes)?;
-        return if archive.has("xl/workbook.xml") || archive.has("_rels/.rels") && !archive.has("xl/workbook.bin") && !archive.has("word/document.xml") {
+        return if archive.has("xl/workbook.xml")
+            || archive.has("_rels/.rels") && !archive.has("xl/workbook.bin") && !archive.has("word/document.xml")
+        {
             Ok(Format::Xlsx)
         } else if archive.has("content.xml") {
             Ok(Format::Ods)
@@ -54,8 +61,14 @@ pub(super) fn detect(bytes: &[u8]) -> Result<Format> {
         }
     }
     let start = &bytes[..bytes.len().min(512)];
-    let text = String::from_utf8_lossy(start).trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t']).to_ascii_lowercase();
-    if text.starts_with("<html") || text.starts_with("<!doctype") || text.starts_with("<?xml") || text.starts_with("<table") {
+    let text = String::from_utf8_lossy(start)
+        .trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t'])
+        .to_ascii_lowercase();
+    if text.starts_with("<html")
+        || text.starts_with("<!doctype")
+        || text.starts_with("<?xml")
+        || text.starts_with("<table")
+    {
         return other("HTML or XML");
     }
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -63,4 +76,3 @@ pub(super) fn detect(bytes: &[u8]) -> Result<Format> {
     }
     Ok(Format::Delimited)
 }
-

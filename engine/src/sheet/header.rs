@@ -52,7 +52,11 @@ impl Known {
                 }
             }
         }
-        let keys = (0u16..).zip(&definition.columns).filter(|(_, c)| c.role == Role::Key).map(|(index, _)| index).collect();
+        let keys = (0u16..)
+            .zip(&definition.columns)
+            .filter(|(_, c)| c.role == Role::Key)
+            .map(|(index, _)| index)
+            .collect();
         Self { names, keys }
     }
 
@@ -85,12 +89,18 @@ impl Known {
     /// The first row that names every column of the key.
     pub fn find(&self, grid: &Grid, year: Option<i32>) -> Option<Found> {
         (0..grid.rows().min(ABOVE)).find_map(|index| {
-            let headers: Vec<Header> = texts(grid, index).map(|(source, text)| Header {
-                source,
-                meaning: self.meaning(&text, year),
-                text,
-            }).collect();
-            let named = |key: &u16| headers.iter().any(|h| matches!(&h.meaning, Meaning::Columns(columns, _) if columns.contains(key)));
+            let headers: Vec<Header> = texts(grid, index)
+                .map(|(source, text)| Header {
+                    source,
+                    meaning: self.meaning(&text, year),
+                    text,
+                })
+                .collect();
+            let named = |key: &u16| {
+                headers
+                    .iter()
+                    .any(|h| matches!(&h.meaning, Meaning::Columns(columns, _) if columns.contains(key)))
+            };
             if self.keys.is_empty() || !self.keys.iter().all(named) {
                 return None;
             }
@@ -123,6 +133,9 @@ pub(super) fn first_row(grid: &Grid) -> String {
     if grid.rows() == 0 {
         return "nothing".to_owned();
     }
-    let shown: Vec<String> = texts(grid, 0).take(8).map(|(_, text)| text.chars().take(30).collect()).collect();
+    let shown: Vec<String> = texts(grid, 0)
+        .take(8)
+        .map(|(_, text)| text.chars().take(30).collect())
+        .collect();
     shown.join(", ")
 }

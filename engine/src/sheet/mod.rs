@@ -22,6 +22,7 @@ mod import;
 mod numbers;
 mod ods;
 mod output;
+mod rows;
 mod rules;
 mod watched;
 mod workbook;

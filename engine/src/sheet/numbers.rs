@@ -55,7 +55,11 @@ pub(super) fn parse(text: &str, comma: Option<bool>) -> Option<(f64, Option<Rule
         .iter()
         .find_map(|symbol| text.strip_prefix(symbol).map(|rest| (rest.trim_start(), true)))
         .unwrap_or((text, false));
-    let (text, negative) = if currency && !negative { sign(text) } else { (text, negative) };
+    let (text, negative) = if currency && !negative {
+        sign(text)
+    } else {
+        (text, negative)
+    };
     let (plain, rule) = plain(text, comma)?;
     let number: f64 = plain.parse().ok().filter(|number: &f64| number.is_finite())?;
     let number = if percent { number / 100.0 } else { number };
@@ -81,8 +85,8 @@ fn plain(text: &str, comma: Option<bool>) -> Option<(String, Option<Rule>)> {
         None => (text, ""),
     };
     let digits_of_exponent = exponent.get(1..).unwrap_or("").trim_start_matches(['+', '-']);
-    let good_exponent =
-        exponent.is_empty() || (!digits_of_exponent.is_empty() && digits_of_exponent.bytes().all(|d| d.is_ascii_digit()));
+    let good_exponent = exponent.is_empty()
+        || (!digits_of_exponent.is_empty() && digits_of_exponent.bytes().all(|d| d.is_ascii_digit()));
     let (grouped, spaced) = without_spaces(body)?;
     if !good_exponent || !grouped.bytes().any(|d| d.is_ascii_digit()) {
         return None;
@@ -187,8 +191,33 @@ mod tests {
             assert_eq!(parse(text, comma), expected, "{text} {comma:?}");
         }
         for wrong in [
-            "", " ", "abc", "D108", "7E", "INCLUIR", "#NULO!", "1.2.3", "11/01/1900", "1900-01-11", "1,2,3", "12.34,5", "1.23.456,7",
-            "NaN", "inf", "0x10", "7 5", "7 anos", "--7", ".", ",", "1e", "e5", "7-", "1 23", "1e999", "٣",
+            "",
+            " ",
+            "abc",
+            "D108",
+            "7E",
+            "INCLUIR",
+            "#NULO!",
+            "1.2.3",
+            "11/01/1900",
+            "1900-01-11",
+            "1,2,3",
+            "12.34,5",
+            "1.23.456,7",
+            "NaN",
+            "inf",
+            "0x10",
+            "7 5",
+            "7 anos",
+            "--7",
+            ".",
+            ",",
+            "1e",
+            "e5",
+            "7-",
+            "1 23",
+            "1e999",
+            "٣",
         ] {
             assert_eq!(parse(wrong, None), None, "{wrong}");
         }
@@ -196,7 +225,17 @@ mod tests {
 
     #[test]
     fn what_texts_say_of_their_column() {
-        for (text, sign) in [("7,5", 1), ("7.5", -1), ("1.234", 0), ("1,234", 0), ("1.234,5", 1), ("1,234.5", -1), ("a,b", 0), ("7", 0), ("0.123", -1)] {
+        for (text, sign) in [
+            ("7,5", 1),
+            ("7.5", -1),
+            ("1.234", 0),
+            ("1,234", 0),
+            ("1.234,5", 1),
+            ("1,234.5", -1),
+            ("a,b", 0),
+            ("7", 0),
+            ("0.123", -1),
+        ] {
             assert_eq!(evidence(text), sign, "{text}");
         }
     }

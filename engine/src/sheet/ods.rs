@@ -121,7 +121,10 @@ impl<'a> Ods<'a> {
 }
 
 fn repeats(element: &BytesStart<'_>, name: &str) -> u32 {
-    attribute(element, name).and_then(|count| count.parse().ok()).unwrap_or(1).max(1)
+    attribute(element, name)
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1)
+        .max(1)
 }
 
 #[derive(Clone)]
@@ -160,7 +163,11 @@ impl Sheet {
             is_error: false,
             has_text: false,
         };
-        let number = || attribute(element, "value").and_then(|value| value.parse::<f64>().ok()).filter(|v| v.is_finite());
+        let number = || {
+            attribute(element, "value")
+                .and_then(|value| value.parse::<f64>().ok())
+                .filter(|v| v.is_finite())
+        };
         // calcext:value-type says "error" where office:value-type says "string"
         let mut kind = None;
         for found in element.attributes().with_checks(false).flatten() {
@@ -173,11 +180,15 @@ impl Sheet {
         match kind.as_deref() {
             Some("float" | "percentage" | "currency") => cell.value = number().map(Cell::Number),
             Some("date") => {
-                let serial = attribute(element, "date-value").and_then(|text| iso_date(&text)).map(open_document_serial);
+                let serial = attribute(element, "date-value")
+                    .and_then(|text| iso_date(&text))
+                    .map(open_document_serial);
                 cell.value = serial.map(|serial| Cell::Date(serial, false));
                 cell.is_text = cell.value.is_none();
             }
-            Some("boolean") => cell.value = attribute(element, "boolean-value").map(|value| Cell::Bool(value == "true")),
+            Some("boolean") => {
+                cell.value = attribute(element, "boolean-value").map(|value| Cell::Bool(value == "true"))
+            }
             Some(_) => cell.is_text = true,
             None => {}
         }

@@ -71,5 +71,9 @@ impl<'a> Workbook<'a> {
 pub fn read_cells(ctx: &Context, bytes: &[u8], max_rows: usize) -> Result<Vec<(String, Grid)>> {
     let book = Workbook::open(ctx, bytes, &|_| 0)?;
     let names = book.names();
-    names.into_iter().enumerate().map(|(index, name)| Ok((name, book.read(ctx, index, max_rows)?))).collect()
+    names
+        .into_iter()
+        .enumerate()
+        .map(|(index, name)| Ok((name, book.read(ctx, index, max_rows)?)))
+        .collect()
 }

@@ -46,7 +46,10 @@ impl<'a> Xls<'a> {
                 Some(_) => "a workbook of Excel 95 or older",
                 None => "an old Office document that is no workbook",
             };
-            return Err(SheetError::Format { found: found.to_owned() }.into());
+            return Err(SheetError::Format {
+                found: found.to_owned(),
+            }
+            .into());
         };
         let mut file = Self {
             stream,
@@ -60,7 +63,13 @@ impl<'a> Xls<'a> {
         let globals = file.read_globals(ctx)?;
         file.sheets = globals.sheets;
         file.from_1904 = globals.from_1904;
-        let date = |format: &u16| globals.formats.get(format).copied().unwrap_or_else(|| built_in_date(u32::from(*format)));
+        let date = |format: &u16| {
+            globals
+                .formats
+                .get(format)
+                .copied()
+                .unwrap_or_else(|| built_in_date(u32::from(*format)))
+        };
         file.date_styles = globals.styles.iter().map(date).collect();
         Ok(file)
     }
@@ -80,7 +89,10 @@ impl<'a> Xls<'a> {
         let mut text = String::new();
         let first = records.next().filter(|record| record.kind == BEGIN);
         if first.and_then(|record| u16_at(record.data, 0)) != Some(0x600) {
-            return Err(SheetError::Format { found: "a workbook of Excel 95 or older".to_owned() }.into());
+            return Err(SheetError::Format {
+                found: "a workbook of Excel 95 or older".to_owned(),
+            }
+            .into());
         }
         let mut seen = 0usize;
         while let Some(record) = records.next() {
@@ -177,14 +189,20 @@ impl<'a> Xls<'a> {
             0x27e => self.push_number(grid, row, column, style, u32_at(data, 6).map(rk))?,
             0xbd => {
                 // pairs of style and number, then the last column
-                for (offset, pair) in data.get(4..data.len().saturating_sub(2)).unwrap_or(&[]).chunks_exact(6).enumerate() {
+                for (offset, pair) in data
+                    .get(4..data.len().saturating_sub(2))
+                    .unwrap_or(&[])
+                    .chunks_exact(6)
+                    .enumerate()
+                {
                     let style = u16_at(pair, 0).unwrap_or(0);
                     self.push_number(grid, row, column + offset as u32, style, u32_at(pair, 2).map(rk))?;
                 }
             }
             0xfd => {
                 let text = u32_at(data, 6).and_then(|index| self.strings.get(index as usize));
-                let text = text.ok_or_else(|| SheetError::damaged(FORMAT, "a cell refers to a text that is not there"))?;
+                let text =
+                    text.ok_or_else(|| SheetError::damaged(FORMAT, "a cell refers to a text that is not there"))?;
                 grid.push_text(row, column, self.texts.get(*text))?;
             }
             0x204 | 0xd6 => push_string(grid, row, column, vec![data.get(6..).unwrap_or(&[])])?,
@@ -206,7 +224,14 @@ impl<'a> Xls<'a> {
         }
     }
 
-    fn push_formula(&self, grid: &mut Grid, row: u32, column: u32, style: u16, data: &[u8]) -> Result<Option<(u32, u32)>> {
+    fn push_formula(
+        &self,
+        grid: &mut Grid,
+        row: u32,
+        column: u32,
+        style: u16,
+        data: &[u8],
+    ) -> Result<Option<(u32, u32)>> {
         let Some(result) = data.get(6..14) else {
             return Ok(None);
         };
@@ -252,7 +277,9 @@ fn read_strings(ctx: &Context, parts: Vec<&[u8]>, texts: &mut Texts, strings: &m
     let mut text = String::new();
     let count = parts.u32().and_then(|_| parts.u32()).unwrap_or(0);
     for _ in 0..count {
-        let read = parts.u16().and_then(|length| parts.characters(usize::from(length), &mut text));
+        let read = parts
+            .u16()
+            .and_then(|length| parts.characters(usize::from(length), &mut text));
         if read.is_none() {
             // cells that refer to what is missing are refused
             return Ok(());

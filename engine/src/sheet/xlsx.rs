@@ -42,7 +42,10 @@ impl<'a> Xlsx<'a> {
         let workbook = relations(ctx, &archive, "_rels/.rels")?
             .into_iter()
             .find(|relation| relation.kind.ends_with("/officeDocument"))
-            .map_or_else(|| "xl/workbook.xml".to_owned(), |relation| resolve("", &relation.target));
+            .map_or_else(
+                || "xl/workbook.xml".to_owned(),
+                |relation| resolve("", &relation.target),
+            );
         let (folder, file) = workbook.rsplit_once('/').unwrap_or(("", &workbook));
         let relations = relations(ctx, &archive, &format!("{folder}/_rels/{file}.rels"))?;
         let part = |kind: &str| {

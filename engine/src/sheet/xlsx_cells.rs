@@ -48,7 +48,9 @@ pub(super) fn read_cells(xml: &mut Xml<'_>, around: &Surroundings<'_>, grid: &mu
         match xml.next()? {
             Event::Start(e) => match e.local_name().as_ref() {
                 "row" => {
-                    row = value_of(&e, "r").and_then(|r| r.parse::<u32>().ok()).map_or(row, |r| r.saturating_sub(1));
+                    row = value_of(&e, "r")
+                        .and_then(|r| r.parse::<u32>().ok())
+                        .map_or(row, |r| r.saturating_sub(1));
                     column = 0;
                 }
                 "c" => {
@@ -141,7 +143,11 @@ fn close(cell: &Open, around: &Surroundings<'_>, grid: &mut Grid) -> Result<()> 
             match value.parse::<f64>() {
                 Ok(number) if number.is_finite() => {
                     let date = around.date_styles.get(cell.style).copied().unwrap_or(false);
-                    let content = if date { Cell::Date(number, around.from_1904) } else { Cell::Number(number) };
+                    let content = if date {
+                        Cell::Date(number, around.from_1904)
+                    } else {
+                        Cell::Number(number)
+                    };
                     grid.push(row, column, content)
                 }
                 _ => grid.push_text(row, column, value),

@@ -34,7 +34,9 @@ pub(super) fn read_date_styles(ctx: &Context, archive: &Archive<'_>, path: Optio
                 }
                 "cellXfs" => in_cells = true,
                 "xf" if in_cells => {
-                    let id = attribute(&e, "numFmtId").and_then(|id| id.parse::<u32>().ok()).unwrap_or(0);
+                    let id = attribute(&e, "numFmtId")
+                        .and_then(|id| id.parse::<u32>().ok())
+                        .unwrap_or(0);
                     styles.push(formats.get(&id).copied().unwrap_or_else(|| built_in_date(id)));
                 }
                 _ => {}
@@ -87,7 +89,17 @@ mod tests {
         for date in ["yyyy-mm-dd h:mm:ss", "dd/mm/yy", "[h]:mm", "[$-416]d-mmm;@", "mmm/yy"] {
             assert!(shows_date(date), "{date}");
         }
-        for number in ["General", "0.00", "#,##0", "\"dias\" 0", "[Red]0.0", "0\\d", "0.00E+00", "@", "R$ #,##0;[Red]-#,##0"] {
+        for number in [
+            "General",
+            "0.00",
+            "#,##0",
+            "\"dias\" 0",
+            "[Red]0.0",
+            "0\\d",
+            "0.00E+00",
+            "@",
+            "R$ #,##0;[Red]-#,##0",
+        ] {
             assert!(!shows_date(number), "{number}");
         }
     }
