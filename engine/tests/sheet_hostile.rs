@@ -167,6 +167,9 @@ fn mutated_xml_ends() {
         let mut mutate = |text: &str| {
             let mut bytes = text.as_bytes().to_vec();
             for _ in 0..random.gen_range(1..4) {
+                if bytes.is_empty() {
+                    return bytes;
+                }
                 let at = random.gen_range(0..bytes.len());
                 match random.gen_range(0..4) {
                     0 => drop(bytes.remove(at)),

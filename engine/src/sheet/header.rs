@@ -7,6 +7,8 @@ use super::convert::plain_text;
 use super::definition::{Definition, Role};
 use super::fold::{fold, split_year};
 
+/// Longer texts are no headers.
+const LONGEST: usize = 1000;
 /// Rows that may stand above the header.
 const ABOVE: usize = 50;
 
@@ -121,7 +123,7 @@ impl Known {
 fn texts(grid: &Grid, index: usize) -> impl Iterator<Item = (u16, String)> + '_ {
     grid.row(index).1.map(|(column, cell)| {
         let text = match cell {
-            Cell::Text(text) | Cell::Error(text) => grid.texts().get(*text).to_owned(),
+            Cell::Text(text) | Cell::Error(text) => grid.texts().get(*text).chars().take(LONGEST).collect(),
             other => plain_text(other, grid.texts()).into_owned(),
         };
         (*column, text)

@@ -6,7 +6,7 @@ use super::definition::{Definition, Role};
 use super::fold::{fold, year_of_name};
 use super::header::{first_row, Found, Known, Meaning};
 use super::output::{Import, SheetRows};
-use super::rows::{clipped, Out, Plan, Sheet, Slot};
+use super::rows::{clipped, Keys, Out, Plan, Sheet, Slot};
 use super::workbook::Workbook;
 use super::SheetError;
 use crate::context::Context;
@@ -169,7 +169,7 @@ fn read_sheet(
         },
         grid,
         headless: std::collections::BTreeMap::new(),
-        keys: std::collections::HashMap::new(),
+        keys: Keys::new(ctx)?,
     };
     sheet.learn_marks(&plans, header_index);
     let cells = sheet.read_rows(ctx, &plans, header_index, has_year_column)?;

@@ -5,7 +5,7 @@ use quick_xml::events::{BytesStart, Event};
 use super::archive::Archive;
 use super::cell::{Cell, Grid};
 use super::dates::{iso_date, open_document_serial};
-use super::xml::{append_text, attribute, Xml};
+use super::xml::{append_text, attribute, name_attribute, Xml};
 use super::SheetError;
 use crate::context::Context;
 use crate::error::Result;
@@ -45,7 +45,7 @@ impl<'a> Ods<'a> {
             match xml.next()? {
                 Event::Start(e) if e.local_name().as_ref() == "table" => {
                     if depth == 0 && names.len() < MOST_SHEETS {
-                        names.push(attribute(&e, "name").unwrap_or_default());
+                        names.push(name_attribute(&e, "name"));
                     }
                     depth += 1;
                 }
@@ -75,6 +75,7 @@ impl<'a> Ods<'a> {
             column: 0,
             row_repeats: 1,
             cells: Vec::new(),
+            bytes: 0,
             open: None,
             text: String::new(),
         };
@@ -149,6 +150,8 @@ struct Sheet {
     row_repeats: u32,
     /// Of the open row: first column, how many, content.
     cells: Vec<(u32, u32, Content)>,
+    /// Bytes of their texts.
+    bytes: usize,
     open: Option<Opened>,
     text: String,
 }
@@ -235,7 +238,8 @@ impl Sheet {
             _ => Some(Content::Text(self.text.clone())),
         };
         if let Some(content) = content {
-            if self.cells.len() > usize::from(u16::MAX) {
+            self.bytes += self.text.len();
+            if self.cells.len() > usize::from(u16::MAX) || self.bytes > 4 * super::watched::LONGEST {
                 return Err(SheetError::damaged(FORMAT, "a row of too many cells").into());
             }
             self.cells.push((self.column, cell.repeats, content));
@@ -252,6 +256,7 @@ impl Sheet {
             }
         }
         self.cells.clear();
+        self.bytes = 0;
         self.row = self.row.saturating_add(self.row_repeats);
         self.column = 0;
         Ok(())

@@ -9,7 +9,7 @@ use super::header::{Header, Meaning};
 use super::numbers;
 use super::output::{Note, Reject, RowOf, SheetRows, Value};
 use super::rules::Rule;
-use crate::context::Context;
+use crate::context::{Context, Reservation};
 use crate::error::Result;
 
 /// Longest text that the report repeats.
@@ -40,8 +40,43 @@ pub(super) struct Sheet<'a> {
     pub filled: Vec<u64>,
     /// Columns of the file without a header, and the first row that has something there.
     pub headless: BTreeMap<u16, u32>,
-    /// Rows by the hash of their key.
-    pub keys: HashMap<u64, Vec<u32>>,
+    pub keys: Keys,
+}
+
+/// Rows by the hash of their key: the last of each, and for each row the one before it of the same hash.
+pub(super) struct Keys {
+    last: HashMap<u64, u32>,
+    before: Chunked<u32>,
+    held: Reservation,
+}
+
+impl Keys {
+    pub fn new(ctx: &Context) -> Result<Self> {
+        Ok(Self {
+            last: HashMap::new(),
+            before: Chunked::new(ctx)?,
+            held: ctx.reserve(0)?,
+        })
+    }
+
+    /// The rows of that hash, the last first.
+    fn of(&self, hash: u64) -> impl Iterator<Item = usize> + '_ {
+        let next = |row: &u32| self.before.get(*row as usize).copied().filter(|row| *row != u32::MAX);
+        std::iter::successors(self.last.get(&hash).copied(), next).map(|row| row as usize)
+    }
+
+    /// Adds the next row.
+    fn push(&mut self, hash: u64) -> Result<()> {
+        if self.last.len() == self.last.capacity() {
+            let more = self.last.len().max(1024);
+            // while it grows, the old table is there as well
+            self.held.grow(more * 4 * size_of::<(u64, u32)>())?;
+            self.last.reserve(more);
+        }
+        let row = u32::try_from(self.before.len()).unwrap_or(u32::MAX);
+        let before = self.last.insert(hash, row).unwrap_or(u32::MAX);
+        self.before.push(before)
+    }
 }
 
 pub(super) struct Out {
@@ -140,20 +175,13 @@ impl Sheet<'_> {
                 let full = line.get(usize::from(header.source)).is_some_and(Option::is_some);
                 self.filled[position] += u64::from(full);
             }
-            self.read_row(ctx, plans, number.saturating_add(1), &line, has_year_column)?;
+            self.read_row(plans, number.saturating_add(1), &line, has_year_column)?;
         }
         Ok(cells)
     }
 
     /// Makes the rows of a line: one, or one per year that it says something of.
-    fn read_row(
-        &mut self,
-        ctx: &Context,
-        plans: &[Plan],
-        row: u32,
-        line: &[Option<Cell>],
-        has_year_column: bool,
-    ) -> Result<()> {
+    fn read_row(&mut self, plans: &[Plan], row: u32, line: &[Option<Cell>], has_year_column: bool) -> Result<()> {
         let full = |slot: &Slot| line.get(usize::from(slot.source)).is_some_and(Option::is_some);
         let mut first = true;
         for plan in plans {
@@ -172,7 +200,7 @@ impl Sheet<'_> {
                     _ => values.push(value),
                 }
             }
-            let refused = self.refusal(ctx, &values, year, has_year_column)?;
+            let refused = self.refusal(&values, year, has_year_column)?;
             if let Some(rule) = refused {
                 let content = self.content(line)?;
                 self.out.rejects.push(Reject { row, rule, content })?;
@@ -205,18 +233,14 @@ impl Sheet<'_> {
                 continue;
             };
             let converted = self.converters[column].convert(cell, self.grid.texts());
-            let (result, rule) = (converted.value, converted.rule);
-            let stored = match result {
-                Plain::Null => Value::Null,
-                Plain::Integer(value) => Value::Integer(value),
-                Plain::Number(value) => Value::Number(value),
-                Plain::Bool(value) => Value::Bool(value),
-                Plain::Date(value) => Value::Date(value),
-                Plain::Text(_) => Value::Null,
-            };
-            let mut rule = rule;
-            let shown = shown(&result).map(|text| clipped(&text));
+            let (result, mut rule) = (converted.value, converted.rule);
+            let shown = rule.and_then(|_| shown(&result).map(|text| clipped(&text)));
             let stored = match (result, cell) {
+                (Plain::Null, _) => Value::Null,
+                (Plain::Integer(value), _) => Value::Integer(value),
+                (Plain::Number(value), _) => Value::Number(value),
+                (Plain::Bool(value), _) => Value::Bool(value),
+                (Plain::Date(value), _) => Value::Date(value),
                 // unchanged text stays where it is
                 (Plain::Text(text), Cell::Text(raw)) if text == self.grid.texts().get(*raw) && !text.contains('\0') => {
                     Value::Text(*raw)
@@ -225,7 +249,6 @@ impl Sheet<'_> {
                     let text = text.replace('\0', "");
                     Value::Text(self.grid.texts_mut().add(&text)?)
                 }
-                _ => stored,
             };
             let differs = kept != Value::Null && stored != Value::Null && !self.same(kept, stored);
             if kept == Value::Null {
@@ -262,13 +285,7 @@ impl Sheet<'_> {
     }
 
     /// Why the row is none, if it is not.
-    fn refusal(
-        &mut self,
-        ctx: &Context,
-        values: &[Value],
-        year: Option<i32>,
-        has_year_column: bool,
-    ) -> Result<Option<Rule>> {
+    fn refusal(&mut self, values: &[Value], year: Option<i32>, has_year_column: bool) -> Result<Option<Rule>> {
         let keys: Vec<usize> = self
             .definition
             .stored()
@@ -285,9 +302,7 @@ impl Sheet<'_> {
         }
         let hash = self.hash(keys.iter().map(|at| values[*at]), year);
         let width = values.len();
-        let rows = self.keys.get(&hash).map_or(&[][..], Vec::as_slice);
-        let known = rows.iter().any(|row| {
-            let row = *row as usize;
+        let known = self.keys.of(hash).any(|row| {
             let stored = |at: usize| self.out.values.get(row * width + at).copied().unwrap_or(Value::Null);
             self.out.rows.get(row).is_some_and(|of| of.year == year)
                 && keys.iter().all(|at| self.same(stored(*at), values[*at]))
@@ -295,11 +310,7 @@ impl Sheet<'_> {
         if known {
             return Ok(Some(Rule::DuplicateKey));
         }
-        if self.keys.len() % 4096 == 0 {
-            ctx.check()?;
-        }
-        let row = u32::try_from(self.out.rows.len()).unwrap_or(u32::MAX);
-        self.keys.entry(hash).or_default().push(row);
+        self.keys.push(hash)?;
         Ok(None)
     }
 

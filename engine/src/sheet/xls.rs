@@ -115,11 +115,13 @@ impl<'a> Xls<'a> {
                 }
                 0xe0 => globals.styles.push(u16_at(record.data, 2).unwrap_or(0)),
                 0xfc => {
-                    let mut parts = vec![record.data];
+                    let (mut parts, mut held) = (vec![record.data], ctx.reserve(0)?);
                     while records.peek() == Some(CONTINUE) {
+                        // a list that grows by doubling
+                        held.grow(2 * size_of::<&[u8]>())?;
                         parts.extend(records.next().map(|record| record.data));
                     }
-                    read_strings(ctx, parts, &mut self.texts, &mut self.strings)?;
+                    read_strings(parts, &mut self.texts, &mut self.strings)?;
                 }
                 _ => {}
             }
@@ -271,8 +273,7 @@ fn push_string(grid: &mut Grid, row: u32, column: u32, parts: Vec<&[u8]>) -> Res
     Ok(())
 }
 
-fn read_strings(ctx: &Context, parts: Vec<&[u8]>, texts: &mut Texts, strings: &mut Chunked<Text>) -> Result<()> {
-    let _held = ctx.reserve_for::<&[u8]>(parts.len())?;
+fn read_strings(parts: Vec<&[u8]>, texts: &mut Texts, strings: &mut Chunked<Text>) -> Result<()> {
     let mut parts = Continued::new(parts);
     let mut text = String::new();
     let count = parts.u32().and_then(|_| parts.u32()).unwrap_or(0);

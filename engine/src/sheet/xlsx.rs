@@ -6,7 +6,7 @@ use super::archive::Archive;
 use super::cell::{Chunked, Grid, Text, Texts};
 use super::xlsx_cells::{read_cells, Surroundings};
 use super::xlsx_styles::read_date_styles;
-use super::xml::{append_text, attribute, Xml};
+use super::xml::{append_text, attribute, name_attribute, Xml};
 use super::SheetError;
 use crate::context::Context;
 use crate::error::Result;
@@ -106,9 +106,9 @@ fn relations(ctx: &Context, archive: &Archive<'_>, path: &str) -> Result<Vec<Rel
                     return Err(SheetError::damaged(FORMAT, "too many relations").into());
                 }
                 relations.push(Relation {
-                    id: attribute(&e, "Id").unwrap_or_default(),
-                    kind: attribute(&e, "Type").unwrap_or_default(),
-                    target: attribute(&e, "Target").unwrap_or_default(),
+                    id: name_attribute(&e, "Id"),
+                    kind: name_attribute(&e, "Type"),
+                    target: name_attribute(&e, "Target"),
                 });
             }
             Event::Eof => return Ok(relations),
@@ -154,11 +154,11 @@ fn read_workbook(
                 from_1904 = matches!(attribute(&e, "date1904").as_deref(), Some("1" | "true" | "on"));
             }
             Event::Start(e) if e.local_name().as_ref() == "sheet" && sheets.len() < MOST_SHEETS => {
-                let id = attribute(&e, "id").unwrap_or_default();
+                let id = name_attribute(&e, "id");
                 let relation = relations.iter().find(|relation| relation.id == id);
                 // chart and dialogue sheets have no cells
                 if let Some(relation) = relation.filter(|relation| relation.kind.ends_with("/worksheet")) {
-                    let name = attribute(&e, "name").unwrap_or_default();
+                    let name = name_attribute(&e, "name");
                     sheets.push((name, resolve(folder, &relation.target)));
                 }
             }

@@ -9,6 +9,8 @@ use super::SheetError;
 use crate::context::Context;
 use crate::error::Result;
 
+const LONGEST_NAME: usize = 1024;
+
 /// Deeper than any spreadsheet is; what is open is kept by the parser.
 const DEEPEST: usize = 256;
 
@@ -88,4 +90,11 @@ pub(super) fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> 
                 .ok()
                 .map(|value| value.into_owned())
         })
+}
+
+/// [`attribute`] for names, of which many are kept: none where it is longer than any name is.
+pub(super) fn name_attribute(element: &BytesStart<'_>, name: &str) -> String {
+    attribute(element, name)
+        .filter(|value| value.len() <= LONGEST_NAME)
+        .unwrap_or_default()
 }
