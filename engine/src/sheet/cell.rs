@@ -97,7 +97,7 @@ impl<T> Chunked<T> {
     }
 
     pub fn push(&mut self, item: T) -> Result<()> {
-        if self.length % CHUNK_ITEMS == 0 {
+        if self.length.is_multiple_of(CHUNK_ITEMS) {
             self.ctx.check()?;
             self.held.grow(CHUNK_ITEMS * size_of::<T>() + size_of::<Vec<T>>())?;
             self.chunks.push(Vec::with_capacity(CHUNK_ITEMS));

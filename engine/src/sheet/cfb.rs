@@ -105,7 +105,7 @@ impl<'a> Compound<'a> {
     fn chain(&self, ctx: &Context, start: u32, size: u64) -> Result<Vec<u8>> {
         let (mut content, mut next, mut left) = (Vec::new(), start, self.sectors());
         while next <= LAST_SECTOR && left > 0 && (content.len() as u64) < size {
-            if left % 4096 == 0 {
+            if left.is_multiple_of(4096) {
                 ctx.check()?;
             }
             let Some(sector) = self.sector_at(next) else { break };

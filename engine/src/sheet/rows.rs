@@ -142,7 +142,7 @@ impl Sheet<'_> {
         let mut headless = Vec::new();
         let mut cells = 0;
         for index in header_index + 1..self.grid.rows() {
-            if index % 256 == 0 {
+            if index.is_multiple_of(256) {
                 ctx.check()?;
             }
             line.iter_mut().for_each(|cell| *cell = None);

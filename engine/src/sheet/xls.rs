@@ -97,7 +97,7 @@ impl<'a> Xls<'a> {
         let mut seen = 0usize;
         while let Some(record) = records.next() {
             seen += 1;
-            if seen % 1024 == 0 {
+            if seen.is_multiple_of(1024) {
                 ctx.check()?;
             }
             match record.kind {
@@ -143,7 +143,7 @@ impl<'a> Xls<'a> {
         let mut awaited = None;
         while let Some(record) = records.next() {
             seen += 1;
-            if seen % 1024 == 0 {
+            if seen.is_multiple_of(1024) {
                 ctx.check()?;
             }
             match record.kind {
