@@ -3,10 +3,10 @@
 
 GRANT USAGE ON SCHEMA empatia TO PUBLIC;
 GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
-    empatia.adapter, empatia.relation_column TO PUBLIC;
+    empatia.adapter, empatia.relation_column, empatia.dataset TO PUBLIC;
 GRANT SELECT ON empatia.metric, empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
 GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
-    empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
+    empatia.adapter, empatia.dataset, empatia.source, empatia.source_cursor, empatia.model, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
 
 -- Functions made in Rust get their comment here, beside those made in SQL.
 COMMENT ON FUNCTION empatia.version() IS 'version of the loaded library; newer than the extension''s until ALTER EXTENSION empatia UPDATE';
@@ -40,3 +40,8 @@ COMMENT ON FUNCTION empatia._pack_model(jsonb, bytea, bytea) IS 'a row of the re
 COMMENT ON FUNCTION empatia._unpack_model(bytea) IS 'what _pack_model() made, with model and evaluation checked';
 COMMENT ON FUNCTION empatia._to_onnx(bytea) IS 'an encoded classifier of the cube as an ONNX file';
 COMMENT ON FUNCTION empatia._from_onnx(bytea, jsonb, text[], text[]) IS 'an ONNX file as an encoded classifier of the cube';
+COMMENT ON FUNCTION empatia._dataset_columns(text) IS 'columns that a table of a dataset has; an error for a definition that contradicts itself';
+COMMENT ON FUNCTION empatia._import_cells(text, bytea, text, text, integer, integer, text, bigint) IS 'reads a file by a definition into pg_temp._import_row, import_report and import_reject; returns what became of each sheet';
+COMMENT ON FUNCTION empatia._read_server_file(text) IS 'content of a file of the server, for members of pg_read_server_files';
+COMMENT ON FUNCTION empatia._list_server_files(text) IS 'regular files of a folder of the server, for members of pg_read_server_files';
+COMMENT ON FUNCTION empatia._file_hash(bytea) IS 'SHA-256, interruptible';

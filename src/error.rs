@@ -12,6 +12,7 @@ use empatia_engine::cube::CubeError;
 use empatia_engine::error::EngineError;
 use empatia_engine::onnx::OnnxError;
 use empatia_engine::validate::Refusal;
+use empatia_engine::sheet::SheetError;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::PgSqlErrorCode;
 
@@ -195,6 +196,7 @@ impl Error {
             }
             EngineError::Onnx(_) => Self::new(Code::ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string())
                 .hint("Trees, their ensembles and logistic regressions over numbers can be imported."),
+            EngineError::Sheet(sheet) => Self::of_sheet(sheet),
             EngineError::Codec(_) => Self::new(Code::ERRCODE_DATA_CORRUPTED, error.to_string()),
             // Linfa's own errors and variants added to the engine later: nothing the user could have given.
             _ => Self::internal(error.to_string()),
@@ -248,6 +250,47 @@ impl Error {
             .hint("Use another split or fewer folds, or label more rows of this class."),
             _ => Self::not_ready(refusal.to_string()).hint("Use fewer folds, or more rows."),
         }
+    }
+
+    #[track_caller]
+    fn of_sheet(error: &SheetError) -> Self {
+        use PgSqlErrorCode as Code;
+        let (code, hint) = match error {
+            SheetError::Definition(_) => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "docs/datasets.md describes definitions.",
+            ),
+            SheetError::Format { .. } => (
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "Save it as XLSX or as CSV, or unpack it, and import that.",
+            ),
+            SheetError::Protected { .. } => (
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "Save it without a password and import that.",
+            ),
+            SheetError::Damaged { .. } => (
+                Code::ERRCODE_DATA_CORRUPTED,
+                "Open it in the program that wrote it and save it anew.",
+            ),
+            SheetError::TooLarge { .. } => (
+                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                "Raise max_rows, or split the file.",
+            ),
+            SheetError::NoSheet { .. } => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "Name one of its sheets, or none to import all.",
+            ),
+            SheetError::NoHeader { .. } => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "Add the file's header to the aliases of the key in define_dataset(), or name another sheet.",
+            ),
+            SheetError::NoYear { .. } => (
+                Code::ERRCODE_INVALID_PARAMETER_VALUE,
+                "Give year => 2024, say, or define the dataset with yearly => false.",
+            ),
+            _ => return Self::internal(error.to_string()),
+        };
+        Self::new(code, error.to_string()).hint(hint)
     }
 }
 

@@ -9,6 +9,7 @@ mod activity;
 mod cube;
 pub mod error;
 pub mod guc;
+mod ingest;
 mod model;
 pub mod pg;
 #[cfg(any(test, feature = "pg_test"))]

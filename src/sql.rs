@@ -139,6 +139,17 @@ extension_sql_file!(
     name = "grant_service",
     requires = ["metrics"]
 );
+extension_sql_file!(
+    "../sql/ingest/dataset.sql",
+    name = "dataset",
+    requires = ["common", ingest::dataset::dataset_columns]
+);
+extension_sql_file!(
+    "../sql/ingest/import_file.sql",
+    name = "import_file",
+    requires = ["dataset", ingest::server_file::read_server_file]
+);
+extension_sql_file!("../sql/ingest/pede.sql", name = "dataset_pede", requires = ["dataset"]);
 extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(
     "../sql/adapters/redu.sql",

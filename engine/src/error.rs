@@ -6,6 +6,7 @@
 use crate::codec::CodecError;
 use crate::cube::CubeError;
 use crate::onnx::OnnxError;
+use crate::sheet::SheetError;
 use crate::validate::Refusal;
 
 /// What can go wrong in a computation of this crate.
@@ -105,6 +106,10 @@ pub enum EngineError {
     /// Facts the cube cannot be built from.
     #[error(transparent)]
     Cube(#[from] CubeError),
+
+    /// A file of rows that cannot be read, or a definition that cannot be followed.
+    #[error(transparent)]
+    Sheet(#[from] SheetError),
 }
 
 /// Shorthand for results of this crate.

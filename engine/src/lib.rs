@@ -23,6 +23,7 @@ pub mod mixture;
 pub mod onnx;
 mod random;
 pub mod segment;
+pub mod sheet;
 pub mod threshold;
 pub mod tree;
 pub mod validate;
