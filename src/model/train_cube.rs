@@ -160,7 +160,7 @@ impl Request {
         let wanted = Wanted {
             ground: &ground,
             training: &self.training,
-            n_classes: names.len(),
+            classes: &names,
             most: self.most,
             client_id: self.client_id,
         };
@@ -179,15 +179,17 @@ impl Request {
             context,
             1,
             move |_: &mut dyn FnMut(()) -> Result<(), EngineError>| {
-                with_alarm(budget, || {
+                let trained = with_alarm(budget, || {
                     context.run(|| match folds {
                         Some(folds) => training.train_with(context, &set.table, &set.labels, folds, classes, time_up),
                         None => training.train(context, &set.table, &set.labels, classes, time_up),
                     })
-                })
+                });
+                Ok(trained)
             },
             |()| Ok(()),
-        )?;
+        )?
+        .map_err(|error| Error::from_engine(error, classes))?;
         if let Some(pairs) = &set.pairs {
             trained.evaluation = trained.evaluation.with_pairs(pairs.clone())?;
         }

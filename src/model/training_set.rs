@@ -20,7 +20,8 @@ const STUDENT_ROWS: f64 = 500_000.0;
 pub(super) struct Wanted<'a> {
     pub ground: &'a Ground<'a>,
     pub training: &'a Training,
-    pub n_classes: usize,
+    /// Their names.
+    pub classes: &'a [String],
     /// Most distinct rows.
     pub most: usize,
     pub client_id: Option<i32>,
@@ -113,7 +114,14 @@ impl Wanted<'_> {
         };
         let (census, students) = self.ground.census(target)?;
         let keep = !target.is_dense() && census.rows() <= STUDENT_ROWS;
-        let folds = census.folds(folds, self.n_classes, self.training.min_rows, self.training.seed)?;
+        let folds = census
+            .folds(
+                folds,
+                self.classes.len().max(2),
+                self.training.min_rows,
+                self.training.seed,
+            )
+            .map_err(|error| Error::from_engine(error, self.classes))?;
         Ok((Parts::Folds(folds), Some(students), keep))
     }
 
@@ -152,7 +160,7 @@ impl Wanted<'_> {
             ));
         };
         let features = found.rows.names();
-        let mut set = found.rows.finish(ground.ctx, self.n_classes.max(2))?;
+        let mut set = found.rows.finish(ground.ctx, self.classes.len().max(2))?;
         let mut folds = None;
         let numbers: Vec<u32> = set.parts.iter().map(|part| *part as u32).collect();
         match (parts, self.training.split) {

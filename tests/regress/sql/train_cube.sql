@@ -138,6 +138,10 @@ select from empatia._train_cube('analytics', 'CRS', 'MONTH', 1, null, null, '{"k
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "labels", "query": "select * from label where user_id = 777"}');
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "labels", "query": "select 1"}');
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "inactive_next", "horizon": 2}', -1);
+-- too few of a class, or none but one: it is called by its name
+select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "labels", "query": "select client_id, user_id, unit_id, period_start, ''para''::text from label where client_id = 1 and user_id < 700"}');
+select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, '{"min_rows": 36}', '{"kind": "inactive_next", "horizon": 2}');
+select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, '{"min_rows": 200}', '{"kind": "inactive_next", "horizon": 2, "population": "all"}');
 -- a target that lies beyond the range leaves no row
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "inactive_next", "horizon": 8}');
 -- more rows than asked for: a part of the students, which the report says
