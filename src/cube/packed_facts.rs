@@ -114,7 +114,10 @@ fn workers_for(blocks: i64, least: i64) -> usize {
     let mut workers = 0;
     while blocks >= worth {
         workers += 1;
-        worth = worth.saturating_mul(3);
+        match worth.checked_mul(3) {
+            Some(next) => worth = next,
+            None => break,
+        }
     }
     workers
 }
