@@ -45,6 +45,10 @@ impl Kind {
     pub const BOOSTING: Kind = Kind(*b"BOOS");
     /// A single classification tree.
     pub const TREE: Kind = Kind(*b"TREE");
+    /// A classifier: recipe, one or more models, calibration, threshold.
+    pub const CLASSIFIER: Kind = Kind(*b"CLSF");
+    /// What a classifier predicts for rows that it has not seen.
+    pub const EVALUATION: Kind = Kind(*b"EVAL");
 }
 
 impl std::fmt::Display for Kind {

@@ -6,6 +6,7 @@
 
 pub mod calendar;
 pub mod calibrate;
+pub mod classifier;
 pub mod codec;
 pub mod context;
 pub mod cube;

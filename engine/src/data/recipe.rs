@@ -24,6 +24,8 @@ pub enum Transform {
     Identity,
     /// log(1 + x); x must be greater than -1
     Log1p,
+    /// log(1 + x) of the absolute value with the sign of x: defined for every number
+    SignedLog1p,
 }
 
 impl Transform {
@@ -31,6 +33,7 @@ impl Transform {
         match self {
             Self::Identity => x,
             Self::Log1p => x.ln_1p(),
+            Self::SignedLog1p => x.abs().ln_1p().copysign(x),
         }
     }
 
@@ -38,6 +41,7 @@ impl Transform {
         match self {
             Self::Identity => y,
             Self::Log1p => y.exp_m1(),
+            Self::SignedLog1p => y.abs().exp_m1().copysign(y),
         }
     }
 }

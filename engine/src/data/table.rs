@@ -163,6 +163,17 @@ impl Table {
         })
     }
 
+    /// As [`Table::values`], looking at position `index` first: in a wide table every search from the front would add up.
+    ///
+    /// # Errors
+    /// [`EngineError::Column`].
+    pub(crate) fn values_near(&self, index: usize, name: &str) -> Result<&Values> {
+        match self.columns.get(index) {
+            Some(column) if column.name == name => Ok(&column.values),
+            _ => self.values(name),
+        }
+    }
+
     /// The rows numbered `rows`, in that order. The result is not reserved for.
     ///
     /// # Errors

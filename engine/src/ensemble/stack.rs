@@ -75,6 +75,11 @@ impl Stack {
         Ok(Self { members: m, model })
     }
 
+    /// Number of members.
+    pub fn n_members(&self) -> usize {
+        self.members
+    }
+
     /// The regression over the members.
     pub fn model(&self) -> &LogisticModel {
         &self.model

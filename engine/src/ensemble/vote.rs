@@ -32,20 +32,28 @@ impl TryFrom<Stored> for Vote {
     type Error = EngineError;
 
     fn try_from(s: Stored) -> Result<Self> {
-        let sum: f64 = s.weights.iter().sum();
-        let valid = s.weights.iter().all(|w| *w >= 0.0) && (sum - 1.0).abs() < 1e-9;
-        if !valid || s.weights.len() > MAX_MEMBERS {
-            return Err(EngineError::invalid(
-                "weights of the vote",
-                "not negative, adding up to 1",
-                format!("{:?}", s.weights),
-            ));
-        }
-        Ok(Self { weights: s.weights })
+        Self::new(s.weights)
     }
 }
 
 impl Vote {
+    /// Takes given weights.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`] unless they are not negative and add up to 1.
+    pub fn new(weights: Vec<f64>) -> Result<Self> {
+        let sum: f64 = weights.iter().sum();
+        let valid = weights.iter().all(|w| *w >= 0.0) && (sum - 1.0).abs() < 1e-9;
+        if !valid || weights.len() > MAX_MEMBERS {
+            return Err(EngineError::invalid(
+                "weights of the vote",
+                "not negative, adding up to 1",
+                format!("{weights:?}"),
+            ));
+        }
+        Ok(Self { weights })
+    }
+
     /// The weights that minimise the log-loss of `candidates`' mixture on their out-of-fold predictions. Among candidates
     /// that add nothing to each other (equal ones), the earlier have the weight.
     ///

@@ -17,6 +17,7 @@ pub use dispersion::{calinski_harabasz, davies_bouldin};
 pub use divergence::{jensen_shannon, population_stability_index};
 pub use interval::{wilson, Interval};
 pub use normal::{normal_quantile, two_sided_p};
+pub(crate) use predictions::most_probable;
 pub use predictions::{check_probabilities, Predictions};
 pub use ranking::{Level, PrPoint, Ranking, RocPoint};
 pub use reliability::{reliability, Bins, Reliability, ReliabilityBin};

@@ -50,6 +50,7 @@ pub use forest_params::{ForestParams, ForestValidParams};
 pub use importance::{permutation_importance, Importance, PermutationImportance};
 pub use node::MAX_DEPTH;
 pub use params::{ClassWeight, MaxFeatures, MAX_TREES};
+pub(crate) use quadrature::gauss_legendre;
 pub use rules::{Condition, Rule};
 pub use shap::Explanation;
 pub use table::{FeatureTable, TrainingSet, MAX_CLASSES, MAX_FEATURES};

@@ -168,7 +168,7 @@ impl Folds {
 }
 
 /// Whether there are two classes, each that occurs with at least `min_rows` rows.
-fn enough_rows(labels: &Labels, min_rows: usize) -> Result<()> {
+pub(crate) fn enough_rows(labels: &Labels, min_rows: usize) -> Result<()> {
     let weights = labels.class_weights();
     let mut present = (0..weights.len()).filter(|class| weights[*class] > 0.0);
     let first = present.next().ok_or(EngineError::EmptyInput { what: "training set" })?;

@@ -39,6 +39,25 @@ pub fn permutation_importance(
     seed: u64,
     predict: impl Fn(&Table) -> Result<Vec<f64>>,
 ) -> Result<Option<Vec<Importance>>> {
+    let all: Vec<usize> = (0..table.columns().len()).collect();
+    permutation_importance_of(ctx, table, &all, labels, metric, repeats, seed, predict)
+}
+
+/// As [`permutation_importance`], of the columns at positions `columns` alone.
+///
+/// # Errors
+/// As [`permutation_importance`]; [`EngineError::InvalidParameter`] for a position out of range.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn permutation_importance_of(
+    ctx: &Context,
+    table: &Table,
+    columns: &[usize],
+    labels: &Labels,
+    metric: Metric,
+    repeats: usize,
+    seed: u64,
+    predict: impl Fn(&Table) -> Result<Vec<f64>>,
+) -> Result<Option<Vec<Importance>>> {
     if !(1..=1_000).contains(&repeats) {
         return Err(EngineError::invalid("repeats", "between 1 and 1000", repeats));
     }
@@ -53,8 +72,12 @@ pub fn permutation_importance(
     };
     let _copy = ctx.reserve_for::<f64>(table.n_rows().saturating_mul(table.columns().len() + 1))?;
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut importances = Vec::with_capacity(table.columns().len());
-    for (index, column) in table.columns().iter().enumerate() {
+    let mut importances = Vec::with_capacity(columns.len());
+    for index in columns.iter().copied() {
+        let Some(column) = table.columns().get(index) else {
+            let expected = format!("less than {}", table.columns().len());
+            return Err(EngineError::invalid("position of a column", expected, index));
+        };
         let mut losses = Vec::with_capacity(repeats);
         for _ in 0..repeats {
             ctx.check()?;

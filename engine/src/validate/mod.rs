@@ -16,7 +16,9 @@ mod space;
 mod time;
 
 pub use cross_validation::{cross_validate, fit_all, CrossValidation, FoldReport, FoldView};
+pub(crate) use folds::enough_rows;
 pub use folds::{Fold, Folds, Split};
+pub(crate) use importance::permutation_importance_of;
 pub use importance::{permutation_importance, Importance};
 pub use learner::{Classifier, Learner, Prepared};
 pub use out_of_fold::{cross_fit, OutOfFold};

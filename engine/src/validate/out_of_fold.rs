@@ -89,6 +89,12 @@ impl OutOfFold {
         Ok(self)
     }
 
+    /// Without groups: for those that only kept rows together while fitting.
+    pub(crate) fn without_groups(mut self) -> Self {
+        self.groups = None;
+        self
+    }
+
     pub(super) fn with_rows(mut self, rows: Vec<u32>) -> Result<Self> {
         labels::same("row numbers", self.n_rows(), rows.len())?;
         self.rows = rows;

@@ -115,7 +115,7 @@ pub struct MetricSummary {
 }
 
 impl MetricSummary {
-    pub(super) fn new(metric: Metric, pooled: Option<f64>, of_folds: impl Iterator<Item = Option<f64>>) -> Self {
+    pub(crate) fn new(metric: Metric, pooled: Option<f64>, of_folds: impl Iterator<Item = Option<f64>>) -> Self {
         let values: Vec<f64> = of_folds.flatten().collect();
         let n = values.len() as f64;
         let mean = (n > 0.0).then(|| values.iter().sum::<f64>() / n);

@@ -40,7 +40,7 @@ impl Preparation {
         };
         let fit = |(index, spec): (usize, &ColumnSpec)| {
             ctx.check()?;
-            let values = table.values(&spec.name)?;
+            let values = table.values_near(index, &spec.name)?;
             let (encoding, missing) = fit_column(spec, values, labels, index)?;
             let column = FittedColumn {
                 name: spec.name.clone(),

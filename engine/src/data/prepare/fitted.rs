@@ -281,7 +281,7 @@ impl FittedPreparation {
     pub fn transform(&self, ctx: &Context, table: &Table) -> Result<Matrix> {
         let encode = |(index, column): (usize, &FittedColumn)| {
             ctx.check()?;
-            column.encode(table.values(&column.name)?, index)
+            column.encode(table.values_near(index, &column.name)?, index)
         };
         let _flags = ctx.reserve(table.n_rows().saturating_mul(self.columns.len()))?;
         let parts = ctx.run(|| {

@@ -1,0 +1,231 @@
+//! An algorithm with its hyperparameters: defaults for the rows at hand, what was asked for on top, checked.
+
+use linfa::ParamGuard;
+use serde::de::DeserializeOwned;
+use serde_json::{json, Map, Value};
+
+use super::algorithm::Algorithm;
+use super::fitted::{reserve_features, Fitted};
+use super::rounds;
+use super::training::{ClassWeighting, Training};
+use crate::context::Context;
+use crate::data::{ColumnSpec, Impute, Labels, Preparation, Table, Transform, Treatment, Values};
+use crate::error::{EngineError, Result};
+use crate::linear::LogisticParams;
+use crate::tree::{BoostingParams, FeatureTable, ForestParams, TrainingSet, TreeParams};
+use crate::validate::{Candidate, Learner, Split};
+
+/// A single algorithm ready to be fitted.
+#[derive(Debug, Clone)]
+pub(super) struct Learning {
+    pub(super) algorithm: Algorithm,
+    /// What was asked for; the rest has its default.
+    asked: Map<String, Value>,
+    balanced: bool,
+    /// Whether the rounds of boosting are chosen on the latest periods.
+    by_time: bool,
+    seed: u64,
+}
+
+impl Learning {
+    /// Checks names and domains of `asked`.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`] that lists the valid names, or says the domain.
+    pub(super) fn new(algorithm: Algorithm, asked: &Map<String, Value>, training: &Training) -> Result<Self> {
+        let learning = Self {
+            algorithm,
+            asked: asked.clone(),
+            balanced: training.class_weight == ClassWeighting::Balanced,
+            by_time: matches!(training.split, Split::Time { .. }),
+            seed: training.seed,
+        };
+        let valid = learning.valid_names();
+        if let Some(unknown) = asked.keys().find(|name| !valid.contains(name)) {
+            return Err(EngineError::invalid(
+                learning.what(),
+                format!("one of {}", valid.join(", ")),
+                format!("{unknown:?}"),
+            ));
+        }
+        learning.check()?;
+        Ok(learning)
+    }
+
+    /// With the values of `candidate` instead.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`].
+    pub(super) fn with(&self, candidate: &Candidate) -> Result<Self> {
+        let mut learning = self.clone();
+        for (name, value) in candidate {
+            let value = serde_json::to_value(value).unwrap_or(Value::Null);
+            learning.asked.insert(name.clone(), value);
+        }
+        let valid = self.valid_names();
+        if let Some(unknown) = candidate.keys().find(|name| !valid.contains(name)) {
+            let expected = format!("one of {}", valid.join(", "));
+            return Err(EngineError::invalid(self.what(), expected, format!("{unknown:?}")));
+        }
+        learning.check()?;
+        Ok(learning)
+    }
+
+    fn what(&self) -> &'static str {
+        match self.algorithm {
+            Algorithm::RandomForest => "parameter of random_forest",
+            Algorithm::GradientBoosting => "parameter of gradient_boosting",
+            Algorithm::LogisticRegression => "parameter of logistic_regression",
+            Algorithm::DecisionTree => "parameter of decision_tree",
+            Algorithm::Ensemble | Algorithm::Auto => "parameter",
+        }
+    }
+
+    /// The names that this algorithm knows.
+    fn valid_names(&self) -> Vec<String> {
+        let all = match self.algorithm {
+            Algorithm::RandomForest => serde_json::to_value(crate::tree::ForestValidParams::default()),
+            Algorithm::GradientBoosting => serde_json::to_value(crate::tree::BoostingValidParams::default()),
+            Algorithm::DecisionTree => serde_json::to_value(crate::tree::TreeValidParams::default()),
+            _ => serde_json::to_value(LogisticParams::default()),
+        };
+        match all {
+            Ok(Value::Object(all)) => all.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.algorithm {
+            Algorithm::RandomForest => self.decode::<ForestParams>(1_000.0)?.check().map(|_| ()),
+            Algorithm::GradientBoosting => self.decode::<BoostingParams>(1_000.0)?.check().map(|_| ()),
+            Algorithm::DecisionTree => self.decode::<TreeParams>(1_000.0)?.check().map(|_| ()),
+            _ => self.decode::<LogisticParams>(1_000.0)?.check(),
+        }
+    }
+
+    fn decode<P: DeserializeOwned>(&self, weight: f64) -> Result<P> {
+        let all = Value::Object(self.parameters(weight));
+        serde_json::from_value(all).map_err(|e| EngineError::invalid(self.what(), "of its type", e))
+    }
+
+    /// All hyperparameters that are not the library's own defaults, for rows of so much weight.
+    pub(super) fn parameters(&self, weight: f64) -> Map<String, Value> {
+        let defaults = match self.algorithm {
+            Algorithm::RandomForest => json!({
+                "trees": 300,
+                "min_leaf": forest_leaf(weight),
+                "seed": self.seed,
+            }),
+            Algorithm::GradientBoosting => json!({
+                "rounds": 500,
+                "learning_rate": 0.05,
+                "max_leaves": 12,
+                "min_leaf": boosting_leaf(weight),
+                "l2": 1.0,
+                "row_fraction": 0.8,
+                "column_fraction": 0.6,
+                "early_stopping": 40,
+                "seed": self.seed,
+            }),
+            Algorithm::DecisionTree => {
+                json!({ "max_depth": 4, "min_leaf": (weight / 100.0).clamp(5.0, 1_000.0).round() })
+            }
+            _ => json!({}),
+        };
+        let mut all = match defaults {
+            Value::Object(all) => all,
+            _ => Map::new(),
+        };
+        if self.balanced && self.algorithm == Algorithm::LogisticRegression {
+            all.insert("balanced".to_owned(), Value::Bool(true));
+        } else if self.balanced {
+            all.insert("class_weight".to_owned(), "balanced".into());
+        }
+        all.extend(self.asked.clone());
+        all
+    }
+
+    /// The recipe for the columns of `table`.
+    pub(super) fn preparation(&self, table: &Table) -> Preparation {
+        let mut preparation = match self.algorithm {
+            Algorithm::LogisticRegression => linear_preparation(table),
+            _ => Preparation::for_trees(table),
+        };
+        preparation.seed = self.seed;
+        preparation
+    }
+}
+
+/// Least weight of a forest's leaf: small for hundreds of rows, whose every pattern counts; growing with the root of the rows,
+/// since outcomes of students are noisy.
+fn forest_leaf(weight: f64) -> f64 {
+    (weight.max(0.0).sqrt() / 10.0).clamp(1.0, 100.0).round()
+}
+
+/// Least weight of a boosted tree's leaf.
+fn boosting_leaf(weight: f64) -> f64 {
+    (weight.max(0.0).sqrt() / 4.0).clamp(5.0, 100.0).round()
+}
+
+/// As [`Preparation::for_linear`], counts on a logarithmic scale: the tenth access says more than the thousandth.
+fn linear_preparation(table: &Table) -> Preparation {
+    let mut preparation = Preparation::for_linear(table);
+    for (spec, column) in preparation.columns.iter_mut().zip(table.columns()) {
+        let is_count = match &column.values {
+            Values::Numeric(values) => {
+                let known = || values.iter().filter(|x| !x.is_nan());
+                known().all(|x| *x >= 0.0 && x.fract() == 0.0) && known().any(|x| *x > 10.0)
+            }
+            Values::Category { .. } => false,
+        };
+        if is_count {
+            *spec = ColumnSpec {
+                name: spec.name.clone(),
+                treatment: Treatment::Numeric {
+                    transform: Transform::SignedLog1p,
+                    impute: Impute::Median,
+                    scale: true,
+                    indicator: true,
+                },
+            };
+        }
+    }
+    preparation
+}
+
+impl Learner for Learning {
+    type Model = Fitted;
+
+    fn fit(&self, ctx: &Context, columns: &[Vec<f64>], labels: &Labels) -> Result<Fitted> {
+        let weight: f64 = labels.weights().iter().sum();
+        if self.algorithm == Algorithm::LogisticRegression {
+            let model = self.decode::<LogisticParams>(weight)?.fit(ctx, columns, labels)?;
+            return Ok(Fitted::LogisticRegression(model));
+        }
+        let _copy = reserve_features(ctx, columns)?;
+        let table = FeatureTable::from_columns(columns)?;
+        let set = TrainingSet::new(&table, labels.targets(), labels.n_classes(), labels.weights())?;
+        Ok(match self.algorithm {
+            Algorithm::RandomForest => {
+                let params = self.decode::<ForestParams>(weight)?.check()?;
+                Fitted::RandomForest(params.fit(ctx, &set)?.model)
+            }
+            Algorithm::DecisionTree => {
+                Fitted::DecisionTree(self.decode::<TreeParams>(weight)?.check()?.fit(ctx, &set)?)
+            }
+            _ => {
+                let params = self.decode::<BoostingParams>(weight)?.check()?;
+                let rounds = match params.early_stopping() {
+                    0 => None,
+                    _ => rounds::choose(ctx, &params, &table, labels, self.by_time, self.seed)?,
+                };
+                let mut all = self.parameters(weight);
+                all.insert("rounds".to_owned(), rounds.unwrap_or(params.rounds()).into());
+                let params: BoostingParams = serde_json::from_value(Value::Object(all))
+                    .map_err(|e| EngineError::invalid(self.what(), "of its type", e))?;
+                Fitted::GradientBoosting(params.check()?.fit(ctx, &set, None)?.model)
+            }
+        })
+    }
+}
