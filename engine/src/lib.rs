@@ -15,6 +15,7 @@ pub mod density;
 pub mod ensemble;
 pub mod error;
 pub mod kmeans;
+pub mod leak;
 pub mod linear;
 mod linfa_calls;
 pub mod metrics;
