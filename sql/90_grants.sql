@@ -4,7 +4,7 @@
 GRANT USAGE ON SCHEMA empatia TO PUBLIC;
 GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
     empatia.adapter, empatia.relation_column TO PUBLIC;
-GRANT SELECT ON empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
+GRANT SELECT ON empatia.metric, empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
 GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
     empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
 

@@ -113,6 +113,16 @@ extension_sql_file!(
     name = "schedule",
     requires = ["run_pipeline"]
 );
+extension_sql_file!(
+    "../sql/monitor/metrics.sql",
+    name = "metrics",
+    requires = ["run_pipeline"]
+);
+extension_sql_file!(
+    "../sql/monitor/grant_service.sql",
+    name = "grant_service",
+    requires = ["metrics"]
+);
 extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(
     "../sql/adapters/redu.sql",

@@ -45,10 +45,14 @@ impl Kind {
     pub const BOOSTING: Kind = Kind(*b"BOOS");
     /// A single classification tree.
     pub const TREE: Kind = Kind(*b"TREE");
+    /// A classifier of the cube's rows, with the recipe of their features.
+    pub const CUBE_MODEL: Kind = Kind(*b"CUBM");
     /// A classifier: recipe, one or more models, calibration, threshold.
     pub const CLASSIFIER: Kind = Kind(*b"CLSF");
     /// What a classifier predicts for rows that it has not seen.
     pub const EVALUATION: Kind = Kind(*b"EVAL");
+    /// A model with its row of the registry.
+    pub const PACKED: Kind = Kind(*b"PACK");
 }
 
 impl std::fmt::Display for Kind {

@@ -14,6 +14,7 @@ pub mod data;
 pub mod density;
 pub mod ensemble;
 pub mod error;
+pub mod feature;
 pub mod kmeans;
 pub mod leak;
 pub mod linear;

@@ -67,18 +67,19 @@ DECLARE
     horizon CONSTANT integer := empatia._option_number(options, 'horizon', 1, 100, 2);
     days CONSTANT integer := empatia._option_number(options, 'window_days', 1, 10000, 30);
     at_risk text[];
-    version bigint;
+    applies bigint;
     any_outcome boolean;
 BEGIN
     CASE target
         WHEN 'label' THEN
             RETURN jsonb_build_object('kind', 'labels', 'query', empatia._labels_sql(level, grain));
         WHEN 'segment' THEN
-            version := empatia._require_model(level, grain, client_id);
-            RETURN jsonb_build_object('kind', 'segment', 'version', version);
+            applies := empatia._require_model(level, grain, client_id);
+            RETURN (SELECT jsonb_build_object('kind', 'segment', 'encoded', m.encoded::text,
+                        'labels', (SELECT jsonb_object_agg(s.rank, empatia._label(m.level, m.grain, s.rank)) FROM empatia._describe_segments(m.encoded) s))
+                    FROM empatia.model m WHERE m.version = applies);
         WHEN 'inactive_next' THEN
-            RETURN jsonb_build_object('kind', 'inactive_next', 'horizon', horizon, 'population', coalesce(options ->> 'population', 'active'),
-                                      'active', names[1], 'inactive', names[2]);
+            RETURN jsonb_build_object('kind', 'inactive_next', 'horizon', horizon, 'population', coalesce(options ->> 'population', 'active'), 'names', names);
         WHEN 'outcome' THEN
             IF level <> 'SPA' THEN
                 PERFORM empatia._fail('invalid_parameter_value', format('outcomes are those of enrolments, in spaces; expected level SPA, found %s', level),
@@ -157,6 +158,7 @@ BEGIN
     SELECT * INTO found FROM empatia._compare_evaluations(m.evaluation, old);
     deployed := found.comparable AND found.difference > 2 * found.standard_error;
     message := CASE
+        WHEN NOT found.comparable AND old IS NULL THEN format('not deployed: rows of one student tell nothing of others; deploy(%s) decides', version)
         WHEN NOT found.comparable THEN format('not deployed: its rows are not those of model %s in use, so that the two cannot be compared; deploy(%s) decides', present.version, version)
         ELSE format('%s: log loss %s that of %s by %s +- %s (standard error)', CASE WHEN deployed THEN 'deployed' ELSE 'not deployed' END,
             CASE WHEN found.difference >= 0 THEN 'below' ELSE 'above' END,
@@ -224,7 +226,7 @@ BEGIN
         PERFORM empatia._fail('invalid_parameter_value', format('expected a time budget above zero, found %s', time_budget));
     END IF;
     PERFORM empatia._check_options('options', options, ARRAY['folds', 'min_rows', 'calibrate', 'class_weight', 'metric', 'positive', 'negative', 'horizon', 'population',
-        'window_days', 'at_risk', 'test_periods', 'windows', 'candidates', 'space', 'costs']);
+        'window_days', 'at_risk', 'test_periods', 'windows', 'candidates', 'space', 'costs', 'max_rows']);
     PERFORM empatia._check_options('parameters', parameters, ARRAY(SELECT jsonb_object_keys(parameters)));
     min_rows := empatia._option_number(options, 'min_rows', 1, 1e9, 10);
     IF wanted IS NULL THEN
@@ -246,8 +248,8 @@ BEGIN
         training := training - 'positive' || jsonb_strip_nulls(jsonb_build_object('positive', options -> 'positive'));
     END IF;
     PERFORM empatia._doing(format('training %s x %s', level, grain));
-    SELECT * INTO fitted FROM empatia._train_cube((empatia._warehouse()).results_schema::text, level, grain, id, features, training,
-        empatia._target(wanted, level, grain, id, options), extract(epoch FROM time_budget)::double precision);
+    SELECT * INTO fitted FROM empatia._train_cube((empatia._warehouse()).results_schema::text, level, grain, id, nullif(features, '{}'), training,
+        empatia._target(wanted, level, grain, id, options) || jsonb_strip_nulls(jsonb_build_object('max_rows', options -> 'max_rows')), extract(epoch FROM time_budget)::double precision);
     PERFORM empatia._doing(NULL);
     INSERT INTO empatia.model (level, grain, client_id, client, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
                                seed, fingerprint, extension_version, classes, positive, threshold, students, recipe, report, encoded, evaluation)

@@ -2,7 +2,16 @@
 mod algorithm;
 mod classes;
 mod classify;
+mod cube_rows;
+mod cube_structure;
+mod cube_target;
+mod evaluate;
+mod exchange;
 mod part;
 mod predictor;
 mod segments;
+mod student_attributes;
+mod train_cube;
+mod training_pass;
+mod training_set;
 mod vectors;

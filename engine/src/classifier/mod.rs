@@ -17,11 +17,13 @@ mod evaluation;
 mod explain;
 mod fairness;
 mod fitted;
+mod gain;
 mod histogram;
 mod importance;
 mod learning;
 mod member;
 mod model;
+mod packed;
 mod report;
 mod rounds;
 mod rules;
@@ -42,6 +44,7 @@ pub use fitted::Fitted;
 pub use histogram::{Bins, Histogram};
 pub use member::Member;
 pub use model::{ClassifierModel, Parts};
+pub use packed::PackedModel;
 pub use report::{
     CalibrationReport, CandidateReport, ClassReport, ColumnImportance, FoldSize, MetricReport, Report, SearchReport,
     TriedReport,

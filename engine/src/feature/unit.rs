@@ -1,0 +1,439 @@
+//! The rows of one unit.
+
+use super::cell::{check, first_cells, sum, total, within};
+use super::kinds::Kinds;
+use super::layout::Layout;
+use super::ranks::Ranks;
+use super::recipe::{ASSIGNED, LATE, SUBMITTED};
+use super::{Attributes, Basis, Cell, FeatureRecipe, Member, COUNTS};
+use crate::context::{Context, Reservation};
+use crate::error::{EngineError, Result};
+
+/// Rows between two looks at the cancel flag.
+const POLL_ROWS: usize = 1_024;
+
+/// A row of its own: the member has cells in its window.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnRow<'a> {
+    /// Position among the members.
+    pub member: u32,
+    /// Position among the periods.
+    pub period: u32,
+    /// Whether the member was active in the window; cells may hold nothing but assignments.
+    pub active: bool,
+    pub vector: &'a [f64],
+}
+
+/// Rows that are alike since their members have nothing in the window.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedRows<'a> {
+    pub period: u32,
+    /// Of each of the members; 0 with [`Basis::Due`].
+    pub assigned: i64,
+    /// Of each of the members; 0 where the recipe has none.
+    pub attributes: u32,
+    /// Of each of the members.
+    pub group: u32,
+    /// How many members.
+    pub members: usize,
+    pub vector: &'a [f64],
+}
+
+/// The rows of a unit: all of them, though only the cells are there.
+#[derive(Debug)]
+pub struct UnitRows<'a> {
+    ctx: &'a Context,
+    layout: Layout,
+    history: usize,
+    by_assigned: bool,
+    basis: Basis,
+    periods: usize,
+    members: &'a [Member],
+    cells: &'a [Cell],
+    attributes: &'a Attributes,
+    /// First cell of each member, and their number at the end.
+    first: Vec<u32>,
+    /// Activity of the period, by period.
+    activity: Vec<Ranks>,
+    /// Activity of the window, by period; empty where no feature asks for it.
+    sums: Vec<Ranks>,
+    /// First period with activity.
+    began: Option<usize>,
+    _reserved: Reservation,
+}
+
+impl<'a> UnitRows<'a> {
+    /// Takes the unit's members, by user, and their cells, by member and period, at most one each.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`] for a recipe that is none or cells out of order, [`EngineError::Memory`],
+    /// [`EngineError::Cancelled`].
+    #[allow(clippy::too_many_arguments)] // what a unit is made of
+    pub fn build(
+        ctx: &'a Context,
+        recipe: &FeatureRecipe,
+        basis: Basis,
+        periods: usize,
+        members: &'a [Member],
+        cells: &'a [Cell],
+        attributes: &'a Attributes,
+    ) -> Result<Self> {
+        recipe.check()?;
+        check(periods, members, cells)?;
+        if recipe.attributes.len() != attributes.columns().len() {
+            return Err(EngineError::Dimension {
+                what: "attributes",
+                expected: recipe.attributes.len(),
+                found: attributes.columns().len(),
+            });
+        }
+        let layout = Layout::new(recipe, basis);
+        let windows = if layout.sum_rank.is_some() {
+            recipe.history + 2
+        } else {
+            1
+        };
+        let reserved = ctx.reserve(
+            (members.len() + 1) * size_of::<u32>() + 2 * cells.len() * windows.min(periods + 1) * size_of::<i64>(),
+        )?;
+        let mut rows = Self {
+            ctx,
+            history: recipe.history,
+            by_assigned: basis == Basis::Universe,
+            basis,
+            periods,
+            members,
+            cells,
+            attributes,
+            first: first_cells(members.len(), cells),
+            activity: vec![Ranks::default(); periods],
+            sums: Vec::new(),
+            began: cells
+                .iter()
+                .filter(|cell| cell.activity() != 0)
+                .map(|cell| cell.period as usize)
+                .min(),
+            layout,
+            _reserved: reserved,
+        };
+        rows.rank()?;
+        Ok(rows)
+    }
+
+    /// Sorts the activities of each period and, where asked for, of each window.
+    fn rank(&mut self) -> Result<()> {
+        for cell in self.cells {
+            self.activity[cell.period as usize].push(cell.activity());
+        }
+        self.activity.iter_mut().for_each(Ranks::sort);
+        if self.layout.sum_rank.is_none() {
+            return Ok(());
+        }
+        let mut sums = vec![Ranks::default(); self.periods];
+        for member in 0..self.members.len() {
+            if member % POLL_ROWS == 0 {
+                self.ctx.check()?;
+            }
+            self.windows(member, |period, window| sums[period].push(sum(window)));
+        }
+        sums.iter_mut().for_each(Ranks::sort);
+        self.sums = sums;
+        Ok(())
+    }
+
+    /// Number of features.
+    pub fn width(&self) -> usize {
+        self.layout.attributes + self.attributes.columns().len()
+    }
+
+    /// The members, by user.
+    pub fn members(&self) -> &'a [Member] {
+        self.members
+    }
+
+    /// The cells of a member, by period.
+    pub fn cells_of(&self, member: usize) -> &'a [Cell] {
+        &self.cells[self.first[member] as usize..self.first[member + 1] as usize]
+    }
+
+    /// The features of any row, of its own or not.
+    ///
+    /// # Panics
+    /// Where there is no such member or period.
+    pub fn vector(&self, member: usize, period: usize, into: &mut Vec<f64>) {
+        let cells = self.cells_of(member);
+        let window = &cells[within(cells, period.saturating_sub(self.history), period)];
+        let Member {
+            assigned, attributes, ..
+        } = self.members[member];
+        self.fill(window, period, assigned, attributes, into);
+    }
+
+    /// The measures that are counts, of any row.
+    pub fn counts(&self, member: usize, period: usize) -> [i64; COUNTS.len()] {
+        let cells = self.cells_of(member);
+        let found = cells.binary_search_by_key(&period, |cell| cell.period as usize);
+        let mut counts = found.map_or([0; COUNTS.len()], |at| cells[at].counts);
+        if self.basis == Basis::Universe {
+            counts[ASSIGNED] = self.members[member].assigned;
+        }
+        counts
+    }
+
+    /// What the number of assignments is.
+    pub fn basis(&self) -> Basis {
+        self.basis
+    }
+
+    /// Whether a member has cells in the window of a period.
+    pub fn is_own(&self, member: usize, period: usize) -> bool {
+        !within(self.cells_of(member), period.saturating_sub(self.history), period).is_empty()
+    }
+
+    /// Assignments, attributes and group of a member, as far as they tell shared rows apart.
+    pub(super) fn kind(&self, member: usize) -> (i64, u32, u32) {
+        let Member {
+            assigned,
+            attributes,
+            group,
+            ..
+        } = self.members[member];
+        let by_attributes = !self.attributes.columns().is_empty();
+        (
+            if self.by_assigned { assigned } else { 0 },
+            if by_attributes { attributes } else { 0 },
+            group,
+        )
+    }
+
+    /// Number of periods.
+    pub fn periods(&self) -> usize {
+        self.periods
+    }
+
+    /// Calls `on_row` with member and period of each row of its own, and whether the member was active in the window; as
+    /// [`UnitRows::own`], without the features.
+    ///
+    /// # Errors
+    /// Those of `on_row`, [`EngineError::Cancelled`].
+    pub fn own_places<E: From<EngineError>>(
+        &self,
+        mut on_row: impl FnMut(usize, usize, bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for member in 0..self.members.len() {
+            if member % POLL_ROWS == 0 {
+                self.ctx.check()?;
+            }
+            let mut outcome = Ok(());
+            self.windows(member, |period, window| {
+                if outcome.is_ok() {
+                    let active = window.iter().any(|cell| cell.activity() != 0);
+                    outcome = on_row(member, period, active);
+                }
+            });
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Whether a member is active in one of the `horizon` periods after `period`; none where these are not all there.
+    pub fn active_after(&self, member: usize, period: usize, horizon: usize) -> Option<bool> {
+        let last = period.checked_add(horizon).filter(|last| *last < self.periods)?;
+        let cells = self.cells_of(member);
+        Some(sum(&cells[within(cells, period + 1, last)]) != 0)
+    }
+
+    /// Calls `on_row` for each row of its own, by member, then period.
+    ///
+    /// # Errors
+    /// Those of `on_row`, [`EngineError::Cancelled`].
+    pub fn own<E: From<EngineError>>(&self, mut on_row: impl FnMut(&OwnRow<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut vector = Vec::with_capacity(self.width());
+        let mut rows = 0usize;
+        for member in 0..self.members.len() {
+            let Member {
+                assigned, attributes, ..
+            } = self.members[member];
+            let mut outcome = Ok(());
+            self.windows(member, |period, window| {
+                if outcome.is_err() {
+                    return;
+                }
+                rows += 1;
+                if rows.is_multiple_of(POLL_ROWS) {
+                    outcome = self.ctx.check().map_err(E::from);
+                }
+                self.fill(window, period, assigned, attributes, &mut vector);
+                if outcome.is_ok() {
+                    outcome = on_row(&OwnRow {
+                        member: member as u32,
+                        period: period as u32,
+                        active: window.iter().any(|cell| cell.activity() != 0),
+                        vector: &vector,
+                    });
+                }
+            });
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Calls `on_rows` for each group of rows that are not of their own, by period.
+    ///
+    /// # Errors
+    /// Those of `on_rows`, [`EngineError::Cancelled`], [`EngineError::Memory`].
+    pub fn shared<E: From<EngineError>>(
+        &self,
+        mut on_rows: impl FnMut(&SharedRows<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let kinds = Kinds::of(self);
+        let _reserved = self.ctx.reserve_for::<u32>(kinds.kinds.len() * self.periods)?;
+        let mut left: Vec<u32> = kinds.sizes.repeat(self.periods);
+        for member in 0..self.members.len() {
+            let kind = kinds.of_member[member] as usize;
+            self.windows(member, |period, _| left[period * kinds.kinds.len() + kind] -= 1);
+        }
+        let mut vector = Vec::with_capacity(self.width());
+        for (place, members) in left.iter().enumerate().filter(|(_, members)| **members > 0) {
+            let (period, kind) = (place / kinds.kinds.len(), place % kinds.kinds.len());
+            if place % POLL_ROWS == 0 {
+                self.ctx.check()?;
+            }
+            let (assigned, attributes, group) = kinds.kinds[kind];
+            self.fill(&[], period, assigned, attributes, &mut vector);
+            on_rows(&SharedRows {
+                period: period as u32,
+                assigned,
+                attributes,
+                group,
+                members: *members as usize,
+                vector: &vector,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Calls `on_window` for each period in whose window the member has cells, with these.
+    fn windows(&self, member: usize, mut on_window: impl FnMut(usize, &'a [Cell])) {
+        let cells = self.cells_of(member);
+        let (mut begin, mut end) = (0, 0);
+        let Some(first) = cells.first() else { return };
+        let mut period = first.period as usize;
+        while period < self.periods {
+            while end < cells.len() && cells[end].period as usize <= period {
+                end += 1;
+            }
+            while begin < end && (cells[begin].period as usize) + self.history < period {
+                begin += 1;
+            }
+            if begin < end {
+                on_window(period, &cells[begin..end]);
+                period += 1;
+            } else {
+                match cells.get(end) {
+                    Some(next) => period = next.period as usize,
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// The features of a row whose window holds `window`.
+    fn fill(&self, window: &[Cell], period: usize, assigned: i64, attributes: u32, into: &mut Vec<f64>) {
+        into.clear();
+        into.resize(self.layout.attributes, 0.0);
+        let now = window.last().filter(|cell| cell.period as usize == period);
+        self.fill_counts(window, now, period, assigned, into);
+        self.fill_ratios(window, assigned, into);
+        self.fill_trend(window, period, into);
+        let members = self.members.len();
+        if let Some(at) = self.layout.activity_rank {
+            into[at] = self.activity[period].rank(now.map_or(0, Cell::activity), members);
+        }
+        if let Some(at) = self.layout.sum_rank {
+            into[at] = self.sums[period].rank(sum(window), members);
+        }
+        if let Some(at) = self.layout.context {
+            let active = self.activity[period].values();
+            let total = active.iter().fold(0i64, |sum, value| sum.saturating_add(*value));
+            into[at] = members as f64;
+            into[at + 1] = total as f64 / members as f64;
+            into[at + 2] = active.len() as f64 / members as f64;
+            let age = self.began.and_then(|began| period.checked_sub(began));
+            into[at + 3] = age.map_or(f64::NAN, |age| age as f64);
+        }
+        if !self.attributes.columns().is_empty() {
+            into.extend_from_slice(self.attributes.row(attributes));
+        }
+    }
+
+    fn fill_counts(&self, window: &[Cell], now: Option<&Cell>, period: usize, assigned: i64, into: &mut [f64]) {
+        for (at, count) in self.layout.counts.iter().enumerate() {
+            into[at] = match (*count, self.basis) {
+                (ASSIGNED, Basis::Universe) => assigned as f64,
+                _ => now.map_or(0.0, |cell| cell.counts[*count] as f64),
+            };
+        }
+        for (count, at) in &self.layout.lags {
+            let lags = &mut into[*at..at + self.layout.n_lags];
+            // there was no such period
+            lags.iter_mut().skip(period).for_each(|lag| *lag = f64::NAN);
+            for cell in window {
+                let lag = period - cell.period as usize;
+                if (1..=lags.len()).contains(&lag) {
+                    lags[lag - 1] = cell.counts[*count] as f64;
+                }
+            }
+        }
+        for (count, at) in &self.layout.sums {
+            into[*at] = total(window, *count) as f64;
+        }
+    }
+
+    fn fill_ratios(&self, window: &[Cell], assigned: i64, into: &mut [f64]) {
+        let share = |part: i64, whole: i64| {
+            if whole == 0 {
+                f64::NAN
+            } else {
+                part as f64 / whole as f64
+            }
+        };
+        if let Some(at) = self.layout.conclusion {
+            let assigned = match self.basis {
+                Basis::Universe => assigned,
+                Basis::Due => total(window, ASSIGNED),
+            };
+            into[at] = share(total(window, SUBMITTED), assigned);
+        }
+        if let Some(at) = self.layout.late_share {
+            into[at] = share(total(window, LATE), total(window, SUBMITTED));
+        }
+        if let Some(at) = self.layout.grade {
+            let (sum, count) = window.iter().fold((0.0, 0), |(sum, count), cell| {
+                (sum + cell.grade_sum, count + cell.grade_count)
+            });
+            into[at] = if count == 0 { f64::NAN } else { sum / count as f64 };
+        }
+    }
+
+    fn fill_trend(&self, window: &[Cell], period: usize, into: &mut [f64]) {
+        let Some(at) = self.layout.trend else { return };
+        let periods = self.history.min(period) + 1;
+        let active = window.iter().filter(|cell| cell.activity() != 0);
+        into[at] = active.clone().count() as f64 / periods as f64;
+        let since = active
+            .last()
+            .map_or(self.history + 1, |cell| period - cell.period as usize);
+        into[at + 1] = since as f64;
+        // least squares over 0, 1, .. periods - 1
+        let mean = (periods - 1) as f64 / 2.0;
+        let first = period + 1 - periods;
+        let moment = |cell: &Cell| ((cell.period as usize - first) as f64 - mean) * cell.activity() as f64;
+        let spread = periods as f64 * (periods as f64 * periods as f64 - 1.0) / 12.0;
+        into[at + 2] = match periods {
+            1 => f64::NAN,
+            // never -0.0, which would be another number to a hash
+            _ => window.iter().map(moment).sum::<f64>() / spread + 0.0,
+        };
+    }
+}

@@ -1,0 +1,68 @@
+-- Metrics for Prometheus. They are read from tables, not counted in memory: every backend says the same, also after a crash.
+
+CREATE FUNCTION empatia._metrics() RETURNS TABLE (name text, type text, help text, labels jsonb, value double precision)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT 'empatia_info', 'gauge', 'version of the extension', jsonb_build_object('version', empatia.version()), 1::double precision;
+    RETURN QUERY
+        SELECT 'empatia_steps_total', 'counter', 'steps of the pipeline that ended', jsonb_build_object('action', s.action, 'status', s.status), count(*)::double precision
+        FROM empatia.run_step s WHERE s.status <> 'running' GROUP BY s.action, s.status
+        UNION ALL
+        SELECT 'empatia_step_rows_total', 'counter', 'rows that steps of the pipeline read, stored, trained on or classified', jsonb_build_object('action', s.action), sum(s.rows)::double precision
+        FROM empatia.run_step s WHERE s.status = 'done' AND s.rows IS NOT NULL GROUP BY s.action;
+    RETURN QUERY
+        WITH last AS (
+            SELECT DISTINCT ON (s.action, s.client, s.level, s.grain) s.action, s.seconds, s.finished_at,
+                   jsonb_strip_nulls(jsonb_build_object('action', s.action, 'client', s.client, 'level', s.level, 'grain', s.grain)) AS labels
+            FROM empatia.run_step s WHERE s.status = 'done' ORDER BY s.action, s.client, s.level, s.grain, s.finished_at DESC)
+        SELECT 'empatia_step_last_success_timestamp_seconds', 'gauge', 'when a step of the pipeline last succeeded', l.labels, extract(epoch FROM l.finished_at)::double precision FROM last l
+        UNION ALL
+        SELECT 'empatia_step_last_duration_seconds', 'gauge', 'how long it took', l.labels, l.seconds FROM last l;
+    RETURN QUERY
+        SELECT 'empatia_model_created_timestamp_seconds', 'gauge', 'when the classifier in use was trained', u.labels, extract(epoch FROM u.created_at)::double precision
+        FROM (SELECT DISTINCT ON (d.level, d.grain, d.client_id) d.version, m.created_at,
+                     jsonb_strip_nulls(jsonb_build_object('version', m.version::text, 'target', m.target, 'level', d.level, 'grain', d.grain, 'client', m.client)) AS labels
+              FROM empatia.deployment d LEFT JOIN empatia.model m USING (version) ORDER BY d.level, d.grain, d.client_id, d.deployment_id DESC) u
+        WHERE u.version IS NOT NULL
+        UNION ALL
+        SELECT 'empatia_model_score', 'gauge', 'out-of-fold score of the classifier in use',
+               jsonb_strip_nulls(jsonb_build_object('version', u.version::text, 'level', u.level, 'grain', u.grain, 'client', u.client, 'metric', e.key)), (e.value ->> 'pooled')::double precision
+        FROM (SELECT DISTINCT ON (d.level, d.grain, d.client_id) d.version, d.level, d.grain, m.client, m.metrics
+              FROM empatia.deployment d LEFT JOIN empatia.model m USING (version) ORDER BY d.level, d.grain, d.client_id, d.deployment_id DESC) u, jsonb_each(u.metrics) e
+        WHERE e.value ->> 'pooled' IS NOT NULL;
+    -- without a warehouse there is no more to say
+    IF NOT EXISTS (SELECT FROM empatia.warehouse) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE empatia._render($q$
+        SELECT 'empatia_rejected_rows', 'gauge', 'rows that could not be loaded and are kept with their reason', jsonb_build_object('client', c.code), count(r.client_id)::double precision
+        FROM {dw}.client c LEFT JOIN {dw}.reject r USING (client_id) GROUP BY c.code $q$);
+    RETURN QUERY EXECUTE empatia._render($q$
+        WITH part AS (SELECT b.*, jsonb_build_object('client', c.code, 'level', b.level, 'grain', b.grain) AS labels FROM {results}.cube_build b JOIN {dw}.client c USING (client_id))
+        SELECT 'empatia_cube_built_timestamp_seconds', 'gauge', 'when a part of the cube was last brought up to date', p.labels, extract(epoch FROM p.built_at)::double precision FROM part p
+        UNION ALL SELECT 'empatia_cube_classified_timestamp_seconds', 'gauge', 'when a part of the cube was last classified', p.labels, extract(epoch FROM p.classified_at)::double precision
+                  FROM part p WHERE p.classified_at IS NOT NULL
+        UNION ALL SELECT 'empatia_cube_dense_rows', 'gauge', 'members x periods of a part of the cube', p.labels, p.dense_rows::double precision FROM part p
+        UNION ALL SELECT 'empatia_cube_stored_rows', 'gauge', 'rows of a part of the cube in which something happened', p.labels, p.stored_rows::double precision FROM part p $q$);
+END
+$$;
+COMMENT ON FUNCTION empatia._metrics() IS 'rows of the view empatia.metric';
+
+CREATE VIEW empatia.metric AS SELECT m.name, m.type, m.help, m.labels, m.value FROM empatia._metrics() m;
+COMMENT ON VIEW empatia.metric IS 'what metrics() says, as rows: for exporters that read SQL';
+
+-- Format: https://prometheus.io/docs/instrumenting/exposition_formats (0.0.4). Lines of a metric stand together.
+CREATE FUNCTION empatia.metrics() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH line AS (
+        SELECT m.name, m.type, m.help, m.name || coalesce(
+                   (SELECT '{' || string_agg(l.key || '="' || replace(replace(replace(l.value, '\', '\\'), '"', '\"'), E'\n', '\n') || '"', ',' ORDER BY l.key) || '}'
+                    FROM jsonb_each_text(m.labels) l), '') || ' '
+               || CASE m.value WHEN 'NaN' THEN 'NaN' WHEN 'Infinity' THEN '+Inf' WHEN '-Infinity' THEN '-Inf' ELSE m.value::text END AS text
+        FROM empatia._metrics() m WHERE m.value IS NOT NULL),
+    family AS (
+        SELECT l.name, format(E'# HELP %s %s\n# TYPE %1$s %s\n', l.name, replace(replace(min(l.help), '\', '\\'), E'\n', '\n'), min(l.type)) || string_agg(l.text, E'\n' ORDER BY l.text) AS text
+        FROM line l GROUP BY l.name)
+    SELECT string_agg(f.text, E'\n' ORDER BY f.name) || E'\n' FROM family f
+$$;
+COMMENT ON FUNCTION empatia.metrics() IS 'metrics of loads, builds, models and predictions in the text format of Prometheus';

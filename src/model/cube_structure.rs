@@ -1,0 +1,213 @@
+//! What a client's part of the cube is made of besides its cells: periods, units, members, their assignments.
+
+use std::collections::HashMap;
+
+use empatia_engine::context::{Context, Reservation};
+use empatia_engine::feature::{Basis, Member};
+use pgrx::spi::quote_literal;
+
+use super::part::Part;
+use super::student_attributes::StudentAttributes;
+use crate::error::{Error, Result};
+use crate::pg::column::ColumnType::{Date, Int4, Int8, Text};
+use crate::pg::read::query;
+
+/// One client's build of a part.
+#[derive(Debug, Clone)]
+pub(super) struct Build {
+    pub client: i32,
+    pub basis: Basis,
+    /// First days of the periods, ascending.
+    pub periods: Vec<i32>,
+}
+
+/// The builds of a part, of one client or of all, by client.
+pub(super) fn builds(part: &Part, client_id: Option<i32>) -> Result<Vec<Build>> {
+    let (level, grain) = (quote_literal(part.level()), quote_literal(part.grain()));
+    let sql = format!(
+        "SELECT b.client_id, b.assignment_basis FROM {} b
+         WHERE b.level = {level} AND b.grain = {grain} AND ($1 IS NULL OR b.client_id = $1) ORDER BY 1",
+        part.table("cube_build"),
+    );
+    let mut found = Vec::new();
+    query(&sql, &[client_id.into()], &[Int4, Text], |row| {
+        if let (Some(client), Some(basis)) = (row.i32(0), row.text(1)?) {
+            let basis = if basis == "due" { Basis::Due } else { Basis::Universe };
+            found.push(Build {
+                client,
+                basis,
+                periods: Vec::new(),
+            });
+        }
+        Ok(())
+    })?;
+    let sql = format!(
+        "SELECT p.period_start FROM {} p WHERE p.level = {level} AND p.grain = {grain} AND p.client_id = $1 ORDER BY 1",
+        part.table("cube_period"),
+    );
+    for build in &mut found {
+        let periods = &mut build.periods;
+        query(&sql, &[build.client.into()], &[Date], |row| {
+            periods.extend(row.date(0));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Units and members of one client at a level.
+#[derive(Debug)]
+pub(super) struct Structure {
+    /// With the unit whose members are theirs, by unit.
+    units: Vec<(i64, i64)>,
+    /// Members of each of those, ascending.
+    lists: HashMap<i64, (usize, usize)>,
+    users: Vec<i64>,
+    /// Unit, user, number of assignments; ascending.
+    assigned: Vec<(i64, i64, i64)>,
+    _reserved: Reservation,
+}
+
+impl Structure {
+    /// Reads the units, or one of them.
+    ///
+    /// # Errors
+    /// 53200 when they do not fit the budget of `ctx`.
+    pub fn read(ctx: &Context, part: &Part, build: &Build, only: Option<i64>) -> Result<Self> {
+        let mut found = Self {
+            units: Vec::new(),
+            lists: HashMap::new(),
+            users: Vec::new(),
+            assigned: Vec::new(),
+            _reserved: ctx.reserve(0)?,
+        };
+        found.read_units(part, build.client, only)?;
+        found.read_members(part, build.client, only)?;
+        if build.basis == Basis::Universe {
+            found.read_assigned(part, build.client, only)?;
+        }
+        Ok(found)
+    }
+
+    fn read_units(&mut self, part: &Part, client: i32, only: Option<i64>) -> Result<()> {
+        let sql = format!(
+            "SELECT u.unit_id, u.member_unit_id FROM {} u
+             WHERE u.client_id = $1 AND u.level = {} AND ($2 IS NULL OR u.unit_id = $2) ORDER BY 1",
+            part.table("cube_unit"),
+            quote_literal(part.level()),
+        );
+        let (units, reserved) = (&mut self.units, &mut self._reserved);
+        query(&sql, &[client.into(), only.into()], &[Int8; 2], |row| {
+            let (Some(unit), Some(members)) = (row.i64(0), row.i64(1)) else {
+                return Err(null());
+            };
+            push(units, (unit, members), reserved)
+        })?;
+        Ok(())
+    }
+
+    fn read_members(&mut self, part: &Part, client: i32, only: Option<i64>) -> Result<()> {
+        let sql = format!(
+            "SELECT m.unit_id, m.user_id FROM {members} m
+             WHERE m.client_id = $1 AND (m.level, m.unit_id) IN
+                   (SELECT u.member_level, u.member_unit_id FROM {units} u
+                    WHERE u.client_id = $1 AND u.level = {level} AND ($2 IS NULL OR u.unit_id = $2))
+             ORDER BY 1, 2",
+            members = part.table("cube_member"),
+            units = part.table("cube_unit"),
+            level = quote_literal(part.level()),
+        );
+        let (users, lists, reserved) = (&mut self.users, &mut self.lists, &mut self._reserved);
+        query(&sql, &[client.into(), only.into()], &[Int8; 2], |row| {
+            let (Some(unit), Some(user)) = (row.i64(0), row.i64(1)) else {
+                return Err(null());
+            };
+            let at = users.len();
+            push(users, user, reserved)?;
+            lists.entry(unit).or_insert((at, at)).1 = at + 1;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn read_assigned(&mut self, part: &Part, client: i32, only: Option<i64>) -> Result<()> {
+        let sql = format!(
+            "SELECT a.unit_id, a.user_id, a.assigned_exercises FROM {} a
+             WHERE a.client_id = $1 AND a.level = {} AND ($2 IS NULL OR a.unit_id = $2)",
+            part.table("cube_assigned"),
+            quote_literal(part.level()),
+        );
+        let (assigned, reserved) = (&mut self.assigned, &mut self._reserved);
+        query(&sql, &[client.into(), only.into()], &[Int8; 3], |row| {
+            let (Some(unit), Some(user), Some(n)) = (row.i64(0), row.i64(1), row.i64(2)) else {
+                return Err(null());
+            };
+            push(assigned, (unit, user, n), reserved)
+        })?;
+        self.assigned.sort_unstable();
+        Ok(())
+    }
+
+    /// The units, ascending.
+    pub fn units(&self) -> impl Iterator<Item = i64> + '_ {
+        self.units.iter().map(|(unit, _)| *unit)
+    }
+
+    /// Users of the members of the unit at `place` among the units, ascending.
+    pub fn users(&self, place: usize) -> &[i64] {
+        let list = self.lists.get(&self.units[place].1);
+        list.map_or(&[], |(from, to)| &self.users[*from..*to])
+    }
+
+    /// The members of the unit at `place` among the units, by user; `group_of`: see [`Member::group`].
+    pub fn members(
+        &self,
+        place: usize,
+        client: i32,
+        attributes: &StudentAttributes,
+        mut group_of: impl FnMut(i64) -> u32,
+        into: &mut Vec<Member>,
+    ) {
+        let unit = self.units[place].0;
+        let from = self.assigned.partition_point(|(other, _, _)| *other < unit);
+        let mut assigned = self.assigned[from..]
+            .iter()
+            .take_while(|(other, _, _)| *other == unit)
+            .peekable();
+        into.clear();
+        for user in self.users(place) {
+            while assigned.next_if(|(_, other, _)| other < user).is_some() {}
+            let number = assigned
+                .next_if(|(_, other, _)| other == user)
+                .map_or(0, |(_, _, n)| *n);
+            into.push(Member {
+                user: *user,
+                assigned: number,
+                attributes: attributes.of(client, *user),
+                group: group_of(*user),
+            });
+        }
+    }
+}
+
+/// Adds a value after its bytes were reserved.
+pub(super) fn push<T>(values: &mut Vec<T>, value: T, reserved: &mut Reservation) -> Result<()> {
+    if values.len() == values.capacity() {
+        let more = values.capacity().max(1_024);
+        reserved.grow(more * size_of::<T>())?;
+        values.try_reserve_exact(more).map_err(|_| {
+            Error::from(empatia_engine::error::EngineError::Memory {
+                needed: more * size_of::<T>(),
+                in_use: 0,
+                budget: crate::guc::memory_limit(),
+            })
+        })?;
+    }
+    values.push(value);
+    Ok(())
+}
+
+#[cold]
+pub(super) fn null() -> Error {
+    Error::internal("found a null in a column of the cube that cannot hold one")
+}
