@@ -24,3 +24,9 @@ COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of
 COMMENT ON FUNCTION empatia._classify_cells(integer, text, text, text, boolean, text[], bytea) IS 'brings the classes of a client''s part of the cube up to date with an encoded model; writes only what differs';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], bigint[], bigint[], date, date, integer, text) IS 'computes the cells of parts of a client''s cube in one pass over its facts, or over those of the students that changed, and writes what differs from the stored rows';
 COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';
+COMMENT ON FUNCTION empatia._checked_expression(text, text) IS 'an expression that stays within the parentheses it is put into, or an error';
+COMMENT ON FUNCTION empatia._train_table(text, text[], text[], text[], jsonb, jsonb, text[], text[], double precision) IS 'looks for leaks among the columns of a query and trains a classifier on the others';
+COMMENT ON FUNCTION empatia._find_leaks(text, text[], text[], jsonb, text[], text[]) IS 'columns of a query that give its target away';
+COMMENT ON FUNCTION empatia._predict(bigint, jsonb, integer, text) IS 'prediction of one case given as an object, with its reasons';
+COMMENT ON FUNCTION empatia._predict_rows(bigint, text, text[], text[], integer, text) IS 'predictions of the rows of a query, with their reasons';
+COMMENT ON FUNCTION empatia._drift(bigint, text, text[], text[], jsonb) IS 'drift of recorded inputs, or of the rows of a query, against the rows of the training';

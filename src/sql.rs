@@ -123,6 +123,41 @@ extension_sql_file!(
     name = "grant_service",
     requires = ["metrics"]
 );
+extension_sql_file!(
+    "../sql/risk/registry.sql",
+    name = "risk_registry",
+    requires = ["registry_functions"]
+);
+extension_sql_file!(
+    "../sql/risk/source.sql",
+    name = "risk_source",
+    requires = ["risk_registry"]
+);
+extension_sql_file!(
+    "../sql/risk/prediction_tables.sql",
+    name = "prediction_tables",
+    requires = ["common"]
+);
+extension_sql_file!(
+    "../sql/risk/train_table.sql",
+    name = "train_table",
+    requires = ["risk_source", "train"]
+);
+extension_sql_file!(
+    "../sql/risk/predict.sql",
+    name = "predict",
+    requires = ["train_table", "prediction_tables"]
+);
+extension_sql_file!(
+    "../sql/risk/drift.sql",
+    name = "drift",
+    requires = ["predict"]
+);
+extension_sql_file!(
+    "../sql/risk/outcome.sql",
+    name = "outcome",
+    requires = ["predict"]
+);
 extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(
     "../sql/adapters/redu.sql",

@@ -22,6 +22,7 @@ mod linfa_calls;
 pub mod metrics;
 pub mod mixture;
 mod random;
+pub mod scoring;
 pub mod segment;
 pub mod threshold;
 pub mod tree;

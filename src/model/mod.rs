@@ -11,7 +11,7 @@ mod part;
 mod predictor;
 mod segments;
 mod student_attributes;
-mod train_cube;
+pub(crate) mod train_cube;
 mod training_pass;
 mod training_set;
 mod vectors;
