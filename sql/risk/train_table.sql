@@ -147,10 +147,10 @@ BEGIN
     PERFORM empatia._ensure_predictions();
     CASE deploy
         WHEN 'never' THEN
-            result := ROW(false, 'not deployed: deploy => ''never''');
+            result := ROW(false, 'not deployed: deploy => ''never'''::text);
         WHEN 'always' THEN
             PERFORM empatia._record_named_deployment(name, new_version, 'deploy', 'train_table(deploy => ''always'')');
-            result := ROW(true, 'deployed');
+            result := ROW(true, 'deployed'::text);
         ELSE
             SELECT d.deployed AS f1, d.message AS f2 INTO result FROM empatia._deploy_if_better(new_version) d;
     END CASE;
