@@ -37,7 +37,7 @@ run_clippy() {
   cargo clippy --release --workspace --all-targets "${features[@]}" -- -D warnings -D clippy::undocumented_unsafe_blocks &&
     say "ok - cargo clippy -D warnings"
 }
-run_engine() { cargo test --profile checked -p empatia-engine; }
+run_engine() { cargo test --profile checked -p empatia-engine -p empatia-http; }
 
 PGRX_SERVER=pgrx-$$
 PG_STARTED+=("$PGRX_SERVER") # to be stopped at the end if the harness did not
@@ -96,7 +96,7 @@ begin=$SECONDS
 run fmt "cargo fmt --check"
 run rooms "house rules: engine, unsafe, scripts"
 run clippy "clippy, warnings are errors"
-run engine "cargo test of the engine, optimised, with overflow checks"
+run engine "cargo test of the engine and the service, optimised, with overflow checks"
 run pgtest "cargo pgrx test: Rust inside a server"
 for kind in "${wanted[@]}"; do
   [[ $SQL_KINDS == *" $kind "* ]] || continue

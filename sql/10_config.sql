@@ -83,11 +83,12 @@ BEGIN
         WHEN 'assignment_basis' THEN 'universe or due'
         WHEN 'cursor_overlap' THEN 'an interval of zero or more'
         WHEN 'builder' THEN 'native or sql'
+        WHEN 'language' THEN 'pt or en'
     END;
     IF expected IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('unknown setting "%s"', NEW.key),
-            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis, cursor_overlap and builder.';
+            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis, cursor_overlap, builder and language.';
     END IF;
     BEGIN
         IF (CASE
@@ -97,6 +98,7 @@ BEGIN
             WHEN NEW.key = 'assignment_basis' THEN NEW.value IN ('universe', 'due')
             WHEN NEW.key = 'cursor_overlap' THEN NEW.value::interval >= interval '0'
             WHEN NEW.key = 'builder' THEN NEW.value IN ('native', 'sql')
+            WHEN NEW.key = 'language' THEN NEW.value IN ('pt', 'en')
         END) THEN
             RETURN NEW;
         END IF;
@@ -167,7 +169,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('first_day_of_week', '0', 'first day of the grain WEEK: 0 = Sunday ... 6 = Saturday'),
         ('assignment_basis', 'universe', 'universe: assigned = all the member''s assignments in the unit; due: those due in the period'),
         ('cursor_overlap', '5 minutes', 'incremental loads read this much before the last cursor again: rows that were committed late are found, re-read rows change nothing'),
-        ('builder', 'native', 'native: the cells of the cube are computed in one pass over the facts; sql: with a query per level and grain, as for facts in foreign tables')
+        ('builder', 'native', 'native: the cells of the cube are computed in one pass over the facts; sql: with a query per level and grain, as for facts in foreign tables'),
+        ('language', 'pt', 'language of the reasons in cubo_engajamento: pt or en; run classify() after a change')
     ON CONFLICT DO NOTHING;
     INSERT INTO empatia.pipeline (level, grain, active)
         SELECT l, g, g IN ('WEEK', 'MONTH')

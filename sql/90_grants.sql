@@ -2,10 +2,10 @@
 -- operator's. The tables of the warehouse belong to whoever called create_warehouse().
 
 GRANT USAGE ON SCHEMA empatia TO PUBLIC;
-GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
+GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
     empatia.adapter, empatia.relation_column TO PUBLIC;
 GRANT SELECT ON empatia.metric, empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
-GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role,
+GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
     empatia.adapter, empatia.source, empatia.source_cursor, empatia.model, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
 
 -- Functions made in Rust get their comment here, beside those made in SQL.
@@ -22,6 +22,7 @@ COMMENT ON FUNCTION empatia._judge_segments(text, integer, bytea, text, text, te
 COMMENT ON FUNCTION empatia._try_k(text, integer, text[], integer, integer, bigint, integer, text, text, text) IS 'K-Means for a range of k on the vectors of a query, or of a part of the cube';
 COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of the segment that a feature vector belongs to';
 COMMENT ON FUNCTION empatia._classify_cells(integer, text, text, text, boolean, text[], bytea) IS 'brings the classes of a client''s part of the cube up to date with an encoded model; writes only what differs';
+COMMENT ON FUNCTION empatia._classify_with(integer, text, text, text, bytea, boolean) IS 'brings the predictions of a client''s part of the cube up to date with an encoded classifier; writes only what differs';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], bigint[], bigint[], date, date, integer, text) IS 'computes the cells of parts of a client''s cube in one pass over its facts, or over those of the students that changed, and writes what differs from the stored rows';
 COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';
 COMMENT ON FUNCTION empatia._checked_expression(text, text) IS 'an expression that stays within the parentheses it is put into, or an error';

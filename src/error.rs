@@ -10,6 +10,7 @@ use std::fmt;
 
 use empatia_engine::cube::CubeError;
 use empatia_engine::error::EngineError;
+use empatia_engine::validate::Refusal;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::PgSqlErrorCode;
 
@@ -125,8 +126,21 @@ impl From<ErrorReport> for Error {
 impl From<EngineError> for Error {
     #[track_caller]
     fn from(error: EngineError) -> Self {
+        Self::from_engine(error, &[])
+    }
+}
+
+impl Error {
+    /// The engine's error, its classes called by their names, `classes`, as far as these are given.
+    #[track_caller]
+    pub fn from_engine(error: EngineError, classes: &[String]) -> Self {
         use PgSqlErrorCode as Code;
         match &error {
+            EngineError::Refusal(refusal) => Self::refused(refusal, classes),
+            EngineError::Column { found: "absent", .. } => Self::new(Code::ERRCODE_UNDEFINED_COLUMN, error.to_string())
+                .hint("Give the column, with NULL where its value is not known, or train without it."),
+            EngineError::Column { .. } => Self::new(Code::ERRCODE_DATATYPE_MISMATCH, error.to_string())
+                .hint("Give the column the type that it had in training, or train again."),
             EngineError::Cancelled => Self::new(
                 Code::ERRCODE_QUERY_CANCELED,
                 "computation cancelled due to an interrupt",
@@ -175,6 +189,55 @@ impl From<EngineError> for Error {
             EngineError::Codec(_) => Self::new(Code::ERRCODE_DATA_CORRUPTED, error.to_string()),
             // Linfa's own errors and variants added to the engine later: nothing the user could have given.
             _ => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl Error {
+    /// 55000: too few data for what was asked; 22023: they lack what the split goes by.
+    #[track_caller]
+    fn refused(refusal: &Refusal, classes: &[String]) -> Self {
+        let name = |class: u32| match classes.get(class as usize) {
+            Some(name) => format!("\"{name}\""),
+            None => class.to_string(),
+        };
+        match refusal {
+            Refusal::OneClass { class } => Self::not_ready(format!(
+                "expected rows of at least two classes, found only class {}",
+                name(*class)
+            ))
+            .hint("Label rows of another class, or choose a target that tells rows apart."),
+            Refusal::RowsOfClass { class, needed, found } => Self::not_ready(format!(
+                "expected at least {needed} rows of class {}, found {found}",
+                name(*class)
+            ))
+            .hint(
+                "Label more rows of this class, join it with another class, or lower min_rows or the number of folds.",
+            ),
+            Refusal::GroupsOfClass { class, needed, found } => Self::not_ready(format!(
+                "expected rows of class {} of at least {needed} students, found {found}",
+                name(*class)
+            ))
+            .hint("Label rows of other students, or join this class with another."),
+            Refusal::Groups { needed, found } => {
+                Self::not_ready(format!("expected rows of at least {needed} students, found {found}"))
+                    .hint("Use fewer folds, or rows of more students.")
+            }
+            Refusal::Periods { needed, found } => {
+                Self::not_ready(format!("expected at least {needed} periods, found {found}"))
+                    .hint("Use fewer or shorter windows, a finer grain, or a longer range of dates.")
+            }
+            Refusal::Unknown { what } => {
+                Self::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, refusal.to_string()).hint(format!(
+                    "Choose a split that does not go by {what}, or give the {what} of each row."
+                ))
+            }
+            Refusal::FoldWithoutClass { fold, class } => Self::not_ready(format!(
+                "expected class {} among the training rows of fold {fold}, found none",
+                name(*class)
+            ))
+            .hint("Use another split or fewer folds, or label more rows of this class."),
+            _ => Self::not_ready(refusal.to_string()).hint("Use fewer folds, or more rows."),
         }
     }
 }

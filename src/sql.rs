@@ -3,7 +3,12 @@ use pgrx::extension_sql_file;
 
 extension_sql_file!("../sql/00_bootstrap.sql", name = "bootstrap", bootstrap);
 extension_sql_file!("../sql/10_config.sql", name = "config");
-extension_sql_file!("../sql/20_registry.sql", name = "registry", requires = ["config"]);
+extension_sql_file!(
+    "../sql/15_feature_text.sql",
+    name = "feature_text",
+    requires = ["config"]
+);
+extension_sql_file!("../sql/20_registry.sql", name = "registry", requires = ["feature_text"]);
 extension_sql_file!("../sql/30_common.sql", name = "common", requires = ["registry"]);
 extension_sql_file!(
     "../sql/warehouse/tables.sql",
@@ -16,6 +21,11 @@ extension_sql_file!(
     requires = ["warehouse_tables"]
 );
 extension_sql_file!("../sql/cube/tables.sql", name = "cube_tables", requires = ["common"]);
+extension_sql_file!(
+    "../sql/model/prediction_tables.sql",
+    name = "prediction_tables",
+    requires = ["common"]
+);
 extension_sql_file!(
     "../sql/warehouse/create_warehouse.sql",
     name = "create_warehouse",
@@ -71,7 +81,6 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/model/vectors.sql", name = "vectors", requires = ["build_cube"]);
 extension_sql_file!("../sql/model/segments.sql", name = "segments", requires = ["vectors"]);
-extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["segments"]);
 extension_sql_file!("../sql/model/labels.sql", name = "labels", requires = ["segments"]);
 extension_sql_file!(
     "../sql/model/registry.sql",
@@ -98,6 +107,12 @@ extension_sql_file!(
     name = "exchange",
     requires = ["registry_functions"]
 );
+extension_sql_file!(
+    "../sql/model/predict.sql",
+    name = "predict",
+    requires = ["registry_functions"]
+);
+extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["predict"]);
 extension_sql_file!(
     "../sql/model/classify_changed.sql",
     name = "classify_changed",

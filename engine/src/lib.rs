@@ -27,3 +27,4 @@ pub mod segment;
 pub mod threshold;
 pub mod tree;
 pub mod validate;
+pub mod words;

@@ -53,6 +53,7 @@ DECLARE
     left_out jsonb;
     written text[] := '{}';
     classified jsonb;
+    predicted jsonb;
     reported boolean;
 BEGIN
     PERFORM empatia._combinations(level, grain);
@@ -66,6 +67,8 @@ BEGIN
         END IF;
         EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, b.model_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
             INTO classified USING who.client_id;
+        EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, (b.date_from, b.date_to, b.dense_rows)::text) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.classifier_version IS NOT NULL')
+            INTO predicted USING who.client_id;
         IF to_regclass('pg_temp._assigned') IS NOT NULL THEN
             DROP TABLE pg_temp._assigned;
         END IF;
@@ -97,6 +100,11 @@ BEGIN
             -- rows that had a category have one when this commits: readers never see them without
             IF part.mode <> 'unchanged' AND classified ? (part.level || part.grain) THEN
                 PERFORM empatia._classify_again(who.client_id, part, (classified ->> (part.level || part.grain))::bigint, native);
+            END IF;
+            -- so had those with a prediction; where no cell changed there may be new periods or members
+            IF predicted ? (part.level || part.grain)
+               AND (part.mode <> 'unchanged' OR predicted ->> (part.level || part.grain) <> (part.date_from, part.date_to, part.dense_rows)::text) THEN
+                PERFORM empatia._predict_part(who.client_id, part.level, part.grain, true);
             END IF;
             -- statistics serve until a tenth of the rows is another
             IF part.written_rows + part.deleted_rows > (CASE part.mode WHEN 'full' THEN 0 ELSE 1000 END) + part.stored_rows / 10 THEN

@@ -71,12 +71,15 @@ CREATE TABLE {results}.cube_build (
     dense_rows bigint NOT NULL,
     built_at timestamptz NOT NULL,
     model_version bigint,
+    classifier_version bigint,
     classified_at timestamptz,
     PRIMARY KEY (client_id, level, grain)
 );
 COMMENT ON TABLE {results}.cube_build IS 'what each part of the cube was built from, and when it was classified';
 COMMENT ON COLUMN {results}.cube_build.automatic_to IS 'whether date_to was the last day that had a fact, rather than given';
 COMMENT ON COLUMN {results}.cube_build.dense_rows IS 'members x periods over all units';
+COMMENT ON COLUMN {results}.cube_build.model_version IS 'segments that the part was classified with';
+COMMENT ON COLUMN {results}.cube_build.classifier_version IS 'classifier that the part was classified with';
 COMMENT ON COLUMN {results}.cube_build.stored_rows IS 'rows with something in them: the only ones that are stored';
 
 CREATE TABLE {results}.cube_period (
@@ -156,7 +159,7 @@ DECLARE
     branch text;
     leaf text;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['cube', 'cube_class'] LOOP
+    FOREACH parent IN ARRAY ARRAY['cube', 'cube_class', 'cube_prediction', 'cube_prediction_default'] LOOP
         FOREACH level IN ARRAY empatia._levels() LOOP
             branch := lower(parent || '_' || level);
             EXECUTE format('CREATE TABLE %1$I.%2$I PARTITION OF %1$I.%3$I FOR VALUES IN (%4$L) PARTITION BY LIST (grain)',
@@ -167,7 +170,11 @@ BEGIN
                 EXECUTE format('CREATE TABLE %1$I.%2$I PARTITION OF %1$I.%3$I FOR VALUES IN (%4$L) %5$s', results, leaf, branch, grain,
                                -- room for new versions of a few rows of each page, which then need no new entry in the index
                                CASE parent WHEN 'cube' THEN 'WITH (fillfactor = 90)' ELSE '' END);
-                EXECUTE format('ALTER TABLE %I.%I ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)', results, leaf);
+                EXECUTE format('ALTER TABLE %I.%I ADD PRIMARY KEY (%s)', results, leaf, CASE parent
+                    -- predictions are made and compared unit by unit
+                    WHEN 'cube_prediction' THEN 'client_id, unit_id, user_id, period_start'
+                    WHEN 'cube_prediction_default' THEN 'client_id, unit_id, period_start, assigned_exercises'
+                    ELSE 'client_id, user_id, unit_id, period_start' END);
                 EXECUTE format('COMMENT ON TABLE %I.%I IS %L', results, leaf, format('%s at %s x %s', parent, level, grain));
             END LOOP;
         END LOOP;

@@ -2,7 +2,7 @@
 -- assignments, which is all that tells them apart.
 
 CREATE TYPE empatia.classify_row AS (client text, level text, grain text, model_version bigint, dense_rows bigint, written_rows bigint, seconds double precision);
-COMMENT ON TYPE empatia.classify_row IS 'what classify() did with one part of the cube; written_rows: stored rows that got a class, or another one than before';
+COMMENT ON TYPE empatia.classify_row IS 'what classify() did with one part of the cube; model_version: what gave the category, the classifier or else the segments; written_rows: stored rows that got a class or a prediction, or another one than before';
 
 CREATE FUNCTION empatia._feature_expressions(features text[]) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -80,7 +80,7 @@ BEGIN
             WHERE NOT EXISTS (SELECT FROM {results}.cube_class_zero z WHERE (z.client_id, z.level, z.grain, z.assigned_exercises) = ($1, $2, $3, w.n))')
         USING client_id, level, grain, found.zero_assigned, found.zero_classes;
     SELECT array_agg(s.rank) AS ranks, array_agg(empatia._label(level, grain, s.rank)) AS names INTO labels FROM empatia._describe_segments(m.encoded) s;
-    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3)
+    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3) AND l.class >= 0
             AND NOT EXISTS (SELECT FROM unnest($4, $5) w (rank, label) WHERE (w.rank, w.label) = (l.class, l.label))')
         USING client_id, level, grain, labels.ranks, labels.names;
     EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
@@ -97,7 +97,7 @@ BEGIN
     RETURN done;
 END
 $$;
-COMMENT ON FUNCTION empatia._classify_part(integer, text, text) IS 'classifies one level and grain of a client';
+COMMENT ON FUNCTION empatia._classify_part(integer, text, text) IS 'gives one level and grain of a client its segments';
 
 CREATE FUNCTION empatia.classify(level text DEFAULT NULL, grain text DEFAULT NULL, client text DEFAULT NULL) RETURNS SETOF empatia.classify_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -105,7 +105,9 @@ DECLARE
     part record;
     who record;
     done empatia.classify_row;
+    predicted record;
     written text[] := '{}';
+    foretold text[] := '{}';
     named CONSTANT integer := CASE WHEN client IS NOT NULL THEN empatia._client_id(client) END;
 BEGIN
     FOR part IN SELECT * FROM empatia._combinations(level, grain) LOOP
@@ -116,21 +118,30 @@ BEGIN
             IF NOT pg_try_advisory_xact_lock(hashtextextended('empatia.build', who.client_id)) THEN
                 PERFORM empatia._fail('lock_not_available', format('another session is building or classifying the cube of client "%s"', who.code), 'Wait until it is done.');
             END IF;
-            IF who.dense_rows = 0 THEN
-                done := (who.code, part.combination_level, part.combination_grain, NULL, 0, 0, 0);
-                RETURN NEXT done;
-                CONTINUE;
+            done := (who.code, part.combination_level, part.combination_grain, NULL, who.dense_rows, 0, 0);
+            SELECT * INTO predicted FROM empatia._predict_part(who.client_id, done.level, done.grain, false);
+            -- where there is a classifier segments are not required, but kept up to date for the day on which there is none
+            IF who.dense_rows > 0 AND (predicted.version IS NULL OR empatia._model_for(done.level, done.grain, who.client_id) IS NOT NULL) THEN
+                done := empatia._classify_part(who.client_id, done.level, done.grain);
+                IF done.written_rows > 1000 THEN
+                    written := written || lower(format('cube_class_%s_%s', done.level, done.grain));
+                END IF;
             END IF;
-            done := empatia._classify_part(who.client_id, part.combination_level, part.combination_grain);
+            IF predicted.written_rows > 1000 THEN
+                foretold := foretold || lower(format('_%s_%s', done.level, done.grain));
+            END IF;
             done.client := who.code;
-            IF done.written_rows > 1000 THEN
-                written := written || lower(format('cube_class_%s_%s', done.level, done.grain));
-            END IF;
+            done.model_version := coalesce(predicted.version, done.model_version);
+            done.written_rows := done.written_rows + predicted.written_rows;
+            done.seconds := done.seconds + predicted.seconds;
             RETURN NEXT done;
         END LOOP;
     END LOOP;
     IF written <> '{}' THEN
         PERFORM empatia._analyze_cube('cube_class', written);
+    END IF;
+    IF foretold <> '{}' THEN
+        PERFORM empatia._analyze_predictions(foretold);
     END IF;
 END
 $$;

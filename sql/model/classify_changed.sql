@@ -33,7 +33,7 @@ BEGIN
         FROM (SELECT DISTINCT a.assigned_exercises AS n FROM {results}.cube_assigned a WHERE a.client_id = $1 AND a.level = $2
               EXCEPT SELECT o.assigned_exercises FROM {results}.cube_class_zero o WHERE (o.client_id, o.level, o.grain) = ($1, $2, $3)) z $q$)
         USING client_id, level, grain, m.features, m.encoded;
-    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3)') USING client_id, level, grain;
+    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3) AND l.class >= 0') USING client_id, level, grain;
     EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
             SELECT $1, $2, $3, s.rank, empatia._label($2, $3, s.rank) FROM empatia._describe_segments($4) s') USING client_id, level, grain, m.encoded;
     EXECUTE empatia._render('UPDATE {results}.cube_build b SET classified_at = clock_timestamp() WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') USING client_id, level, grain;

@@ -211,7 +211,8 @@ DECLARE
     training jsonb;
     fitted record;
     new_version bigint;
-    result record;
+    is_deployed boolean;
+    extra text[];
     notes text[] := '{}';
 BEGIN
     PERFORM empatia._require_cube(level, grain, id);
@@ -253,6 +254,10 @@ BEGIN
     SELECT * INTO fitted FROM empatia._train_cube((empatia._warehouse()).results_schema::text, level, grain, id, nullif(features, '{}'), training,
         empatia._target(wanted, level, grain, id, options) || jsonb_strip_nulls(jsonb_build_object('max_rows', options -> 'max_rows')), extract(epoch FROM time_budget)::double precision);
     PERFORM empatia._doing(NULL);
+    SELECT array_append(notes, format('left out: %s labels of nobody in the unit, %s of no period, %s given twice', l.without_member, l.without_period, l.repeated)) INTO extra
+    FROM jsonb_to_record(fitted.report #> '{cube,labels}') AS l (without_member bigint, without_period bigint, repeated bigint)
+    WHERE l.without_member + l.without_period + l.repeated > 0;
+    notes := coalesce(extra, notes);
     INSERT INTO empatia.model (level, grain, client_id, client, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
                                seed, fingerprint, extension_version, classes, positive, threshold, students, recipe, report, encoded, evaluation)
     VALUES (level, grain, id, client, 'classification', coalesce(fitted.report ->> 'algorithm', algorithm), wanted, fitted.features,
@@ -263,14 +268,16 @@ BEGIN
     RETURNING version INTO new_version;
     CASE deploy
         WHEN 'never' THEN
-            result := ROW(false, 'not deployed: deploy => ''never''');
+            is_deployed := false;
+            notes := notes || 'not deployed: deploy => ''never'''::text;
         WHEN 'always' THEN
             PERFORM empatia._record_deployment(level, grain, id, new_version, 'deploy', 'train(deploy => ''always'')');
-            result := ROW(true, 'deployed');
+            is_deployed := true;
+            notes := notes || 'deployed'::text;
         ELSE
-            SELECT d.deployed AS f1, d.message AS f2 INTO result FROM empatia._deploy_if_better(new_version) d;
+            SELECT d.deployed, notes || d.message INTO is_deployed, notes FROM empatia._deploy_if_better(new_version) d;
     END CASE;
-    RETURN NEXT empatia._train_row(new_version, result.f1, array_to_string(notes || result.f2, '; '));
+    RETURN NEXT empatia._train_row(new_version, is_deployed, array_to_string(notes, '; '));
 END
 $$;
 COMMENT ON FUNCTION empatia.train(text, text, text, text, text, jsonb, jsonb, text, text, interval, text, double precision, double precision, bigint, text, jsonb) IS

@@ -12,7 +12,7 @@ LANGUAGE sql IMMUTABLE AS $f$
     SELECT b.client_id, c.code AS client, %L::text AS level, b.grain, m.user_id, u.unit_id, p.period_start, p.period_end,
            u.environment_id, u.course_id, u.space_id, u.subject_id, u.lecture_id,
            u.environment_name, u.course_name, u.space_name, u.subject_name, u.lecture_name,
-           b.assignment_basis, b.classified_at, b.model_version, a.assigned_exercises
+           b.assignment_basis, b.classified_at, coalesce(b.classifier_version, b.model_version) AS model_version, a.assigned_exercises
     FROM {results}.cube_build b
     JOIN {dw}.client c ON c.client_id = b.client_id
     JOIN {results}.cube_unit u ON u.client_id = b.client_id
@@ -40,7 +40,13 @@ SELECT d.client AS cliente, d.user_id, d.environment_id, d.course_id, d.space_id
        l.label AS categoria_engajamento, CASE WHEN l.label IS NOT NULL THEN d.classified_at END AS data_classificacao,
        coalesce(x.accesses, 0) AS accesses_amount, coalesce(x.active_days, 0)::bigint AS active_days,
        coalesce(x.late_exercises, 0)::bigint AS late_exercises, x.grade_sum / nullif(x.grade_count, 0) AS grade_avg,
-       d.model_version AS versao_modelo
+       d.model_version AS versao_modelo,
+       coalesce(y.probability, w.probability) AS probabilidade,
+       CASE WHEN coalesce(y.class, w.class) IS NOT NULL THEN array_remove(ARRAY[
+           (SELECT r.reason FROM {results}.cube_reason r WHERE r.client_id = d.client_id AND r.level = d.level AND r.grain = d.grain AND r.reason_id = coalesce(y.reason_1, w.reason_1)),
+           (SELECT r.reason FROM {results}.cube_reason r WHERE r.client_id = d.client_id AND r.level = d.level AND r.grain = d.grain AND r.reason_id = coalesce(y.reason_2, w.reason_2)),
+           (SELECT r.reason FROM {results}.cube_reason r WHERE r.client_id = d.client_id AND r.level = d.level AND r.grain = d.grain AND r.reason_id = coalesce(y.reason_3, w.reason_3))], NULL)
+       END AS motivos
 FROM ({keys}) d
 LEFT JOIN {dw}.student s ON s.client_id = d.client_id AND s.user_id = d.user_id
 LEFT JOIN {results}.cube x ON x.level = d.level AND x.grain = d.grain AND x.client_id = d.client_id AND x.user_id = d.user_id
@@ -52,15 +58,25 @@ LEFT JOIN {results}.cube_class k ON k.level = x.level AND k.grain = x.grain AND 
 LEFT JOIN {results}.cube_class_zero z ON z.level = d.level AND z.grain = d.grain
                           AND (z.client_id::bigint << 32) + z.assigned_exercises
                             = (d.client_id::bigint << 32) + CASE d.assignment_basis WHEN 'due' THEN 0 ELSE coalesce(d.assigned_exercises, 0) END
+LEFT JOIN {results}.cube_prediction y ON y.level = d.level AND y.grain = d.grain AND y.client_id = d.client_id AND y.user_id = d.user_id
+                          AND y.unit_id = d.unit_id AND y.period_start = d.period_start
+-- only where there is no prediction of the member's own
+LEFT JOIN {results}.cube_prediction_default w ON w.level = d.level AND w.grain = d.grain AND w.client_id = d.client_id
+                          AND w.unit_id = CASE WHEN y.user_id IS NULL THEN d.unit_id END AND w.period_start = d.period_start
+                          AND w.assigned_exercises = CASE d.assignment_basis WHEN 'due' THEN 0 ELSE coalesce(d.assigned_exercises, 0) END
 LEFT JOIN {results}.cube_label l ON l.level = d.level AND l.grain = d.grain
-                          -- a stored row that is not classified yet has no class; it is not a row without activity
-                          AND (l.client_id::bigint << 32) + l.class = (d.client_id::bigint << 32) + CASE WHEN x.user_id IS NULL THEN z.class ELSE k.class END;
+                          -- the classifier's before the segment's; a stored row that is not classified yet has no class, it is not a row without activity
+                          AND (l.client_id::bigint << 32) + l.class = (d.client_id::bigint << 32)
+                            + coalesce(y.class, w.class, CASE WHEN x.user_id IS NULL THEN z.class ELSE k.class END);
 COMMENT ON VIEW {results}.cubo_engajamento IS 'engagement cube, dense: one row per member, unit and period, zero activity included, with names and engagement category';
 COMMENT ON COLUMN {results}.cubo_engajamento.nivel_agregacao IS 'ENV, CRS, SPA, SUB or LEC';
 COMMENT ON COLUMN {results}.cubo_engajamento.tipo_agregacao_data IS 'WEEK, FORTNIGHT, MONTH, QUARTER, SEMESTER, YEAR or ALL';
 COMMENT ON COLUMN {results}.cubo_engajamento.conclusion_percent IS 'submitted / assigned as a ratio from 0 to 1; null where nothing was assigned';
 COMMENT ON COLUMN {results}.cubo_engajamento.categoria_engajamento IS 'label of the row''s segment or class; null until classify() has seen the row';
 COMMENT ON COLUMN {results}.cubo_engajamento.grade_avg IS 'mean of grade / max_grade over the graded submissions of the period';
+COMMENT ON COLUMN {results}.cubo_engajamento.versao_modelo IS 'version of the classifier, else of the segments, that gave the category';
+COMMENT ON COLUMN {results}.cubo_engajamento.probabilidade IS 'probability of the category, from the classifier; null where segments gave it';
+COMMENT ON COLUMN {results}.cubo_engajamento.motivos IS 'the classifier''s three strongest reasons, strongest first; one that speaks against the category says so (apesar de, despite)';
 $view$, '{keys}', empatia._dense_keys_sql()) $ddl$;
 COMMENT ON FUNCTION empatia._results_ddl() IS 'DDL of the view cubo_engajamento, as a template';
 
@@ -70,7 +86,8 @@ CREATE TYPE empatia.cubo_engajamento_row AS (
     subject_name text, lecture_name text, data_inicio date, data_fim date, posts_amount bigint, post_replies_amount bigint,
     help_requests_amount bigint, help_request_replies_amount bigint, assigned_exercises bigint, submitted_exercises bigint,
     conclusion_percent double precision, categoria_engajamento text, data_classificacao timestamptz,
-    accesses_amount bigint, active_days bigint, late_exercises bigint, grade_avg double precision, versao_modelo bigint);
+    accesses_amount bigint, active_days bigint, late_exercises bigint, grade_avg double precision, versao_modelo bigint,
+    probabilidade double precision, motivos text[]);
 COMMENT ON TYPE empatia.cubo_engajamento_row IS 'a row of the view cubo_engajamento';
 
 CREATE FUNCTION empatia.cubo_engajamento(

@@ -31,7 +31,8 @@ BEGIN
         IF adopted THEN
             INSERT INTO empatia.warehouse (dw_schema, results_schema) VALUES (schema, results);
             PERFORM empatia._fill_configuration();
-            EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = NULL');
+            PERFORM empatia._fill_feature_text();
+            EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = NULL, classifier_version = NULL');
         END IF;
         unwatched := empatia._unwatched();
         IF unwatched IS NOT NULL THEN
@@ -51,6 +52,7 @@ BEGIN
     END IF;
     INSERT INTO empatia.warehouse (dw_schema, results_schema) VALUES (schema, results) ON CONFLICT DO NOTHING;
     PERFORM empatia._fill_configuration();
+    PERFORM empatia._fill_feature_text();
     FOREACH part IN ARRAY ARRAY[schema, results] LOOP
         IF to_regnamespace(quote_ident(part)) IS NULL THEN
             EXECUTE format('CREATE SCHEMA %I', part);
@@ -63,6 +65,7 @@ BEGIN
     EXECUTE empatia._render(empatia._structure_change_ddl());
     PERFORM empatia._watch_structure();
     EXECUTE empatia._render(empatia._cube_ddl());
+    EXECUTE empatia._render(empatia._prediction_ddl());
     PERFORM empatia._create_cube_partitions();
     EXECUTE empatia._render(empatia._results_ddl());
     EXECUTE empatia._render(empatia._prediction_ddl());

@@ -2,13 +2,18 @@
 mod algorithm;
 mod classes;
 mod classify;
+mod classify_with;
+mod cube_model;
 mod cube_rows;
 mod cube_structure;
 mod cube_target;
 mod evaluate;
 mod exchange;
 mod part;
+mod prediction_marks;
+mod predictions;
 mod predictor;
+mod reason_texts;
 mod segments;
 mod student_attributes;
 pub(crate) mod train_cube;

@@ -175,6 +175,20 @@ pub fn run_feeding<T: Send, R: Send>(
     Ok(outcome??)
 }
 
+/// Runs `work` on a thread of its own, with the threads of `context`, and waits for it: [`run_with`] for computations that go on
+/// between several calls.
+///
+/// # Errors
+/// As [`run_with`].
+pub fn compute<R: Send>(context: &Context, work: impl FnOnce() -> Result<R, EngineError> + Send) -> Result<R> {
+    run_feeding(
+        context,
+        0,
+        |_: &mut dyn FnMut(()) -> Result<(), EngineError>| work(),
+        |()| Ok(()),
+    )
+}
+
 /// Waits for the driver's end; raises the cancel flag once the backend is asked to cancel or to terminate.
 fn watch(ended: &Receiver<()>, cancel: &AtomicBool, progress: &Progress) {
     let mut shown = Shown::default();

@@ -1,15 +1,16 @@
 //! An algorithm judged over the folds, with the models of the folds where memory allows to keep them.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use super::fitted::Fitted;
 use super::learning::Learning;
+use super::member::Member;
 use super::report::SearchReport;
 use crate::context::{Context, Reservation};
 use crate::data::{Labels, Table};
 use crate::error::{EngineError, Result};
-use crate::validate::{cross_validate, CrossValidation, Folds, Metric, Prepared};
+use crate::validate::{cross_validate, CrossValidation, Folds, Metric};
 
 /// What all candidates are judged on.
 pub(super) struct Ground<'a> {
@@ -29,7 +30,7 @@ impl Ground<'_> {
 
 /// The models of the folds, in their order.
 pub(super) struct Kept {
-    pub(super) models: Vec<Prepared<Fitted>>,
+    pub(super) models: VecDeque<Member>,
     _memory: Vec<Reservation>,
 }
 
@@ -49,7 +50,7 @@ impl Candidate {
     pub(super) fn judge(ctx: &Context, ground: &Ground, learning: Learning) -> Result<Self> {
         let preparation = learning.preparation(ground.table);
         let mut kept = Some(Kept {
-            models: Vec::new(),
+            models: VecDeque::new(),
             _memory: Vec::new(),
         });
         let cross_validation = cross_validate(
@@ -63,7 +64,7 @@ impl Candidate {
                 let bytes = view.prepared.model.bytes();
                 match (ctx.reserve(bytes), &mut kept) {
                     (Ok(memory), Some(kept)) => {
-                        kept.models.push(view.prepared.clone());
+                        kept.models.push_back(view.prepared.clone().into());
                         kept._memory.push(memory);
                     }
                     (Err(EngineError::Memory { .. }), _) => kept = None,

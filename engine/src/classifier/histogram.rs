@@ -1,8 +1,10 @@
 //! What the values of a column look like, in bins that other rows can be counted into.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{check_value, labels, Table, Values};
+use crate::context::Context;
+use crate::data::{check_value, labels, Column, Table, Values};
 use crate::error::{EngineError, Result};
 
 /// Most bins of a column, those of missing values and of other levels not counted.
@@ -69,12 +71,15 @@ impl Histogram {
     /// One per column of `table`.
     ///
     /// # Errors
-    /// [`EngineError::Dimension`].
-    pub(super) fn of_table(table: &Table, weights: &[f64]) -> Result<Vec<Self>> {
-        let columns = table.columns().iter();
-        columns
-            .map(|column| Self::of(&column.name, &column.values, weights))
-            .collect()
+    /// [`EngineError::Dimension`], [`EngineError::Memory`], [`EngineError::Cancelled`].
+    pub(super) fn of_table(ctx: &Context, table: &Table, weights: &[f64]) -> Result<Vec<Self>> {
+        let at_once = ctx.threads().min(table.columns().len());
+        let _sorted = ctx.reserve_for::<(f64, f64)>(table.n_rows().saturating_mul(at_once))?;
+        let of = |column: &Column| {
+            ctx.check()?;
+            Self::of(&column.name, &column.values, weights)
+        };
+        ctx.run(|| table.columns().par_iter().map(of).collect())
     }
 
     /// Weight of `values` in each bin, the missing ones last: comparable with [`Histogram::shares`].

@@ -1,7 +1,7 @@
 //! How much the raw columns matter: by gain in the final model, by permutation and by mean |SHAP| on rows that the models of the
 //! folds have not seen.
 
-use super::candidate::Ground;
+use super::candidate::{Ground, Kept};
 use super::combination::Combination;
 use super::fitted::Fitted;
 use super::member::Member;
@@ -11,14 +11,15 @@ use crate::context::Context;
 use crate::data::Labels;
 use crate::error::{EngineError, Result};
 use crate::metrics::most_probable;
-use crate::validate::{permutation_importance_of, Fold, Prepared};
+use crate::validate::{permutation_importance_of, Fold};
 
-/// Columns permuted at most: those of the largest gain.
+/// Columns permuted at most: those of the largest gain. Fewer where columns are many, each costing a look at all.
 const MAX_PERMUTED: usize = 100;
+const MAX_PERMUTED_WORK: usize = 100_000;
 /// Rows of a fold that are permuted at most.
-const MAX_ROWS: usize = 5_000;
-/// Permutations of a column in a fold.
-const REPEATS: usize = 3;
+const MAX_ROWS: usize = 2_000;
+/// Permutations of a column in a fold at most; fewer where rows are many.
+const MAX_REPEATS: usize = 5;
 /// Node visits that explaining the rows of all folds may take, roughly.
 const MAX_VISITS: usize = 2_000_000_000;
 /// Rows explained per fold at most.
@@ -61,7 +62,7 @@ struct Measured {
 pub(super) fn measure(
     ground: &Ground,
     model: &ClassifierModel,
-    kept: &[&[Prepared<Fitted>]],
+    mut kept: Vec<Kept>,
     seed: u64,
 ) -> Result<Vec<ColumnImportance>> {
     let parts = &model.parts;
@@ -72,15 +73,15 @@ pub(super) fn measure(
         shap: vec![0.0; parts.columns.len()],
         shap_weight: 0.0,
     };
-    for (index, fold) in ground.folds.iter().enumerate() {
-        let models: Option<Vec<&Prepared<Fitted>>> = kept.iter().map(|models| models.get(index)).collect();
-        let Some(models) = models.filter(|models| !models.is_empty()) else {
+    for fold in ground.folds.iter() {
+        let members: Option<Vec<Member>> = kept.iter_mut().map(|kept| kept.models.pop_front()).collect();
+        let Some(members) = members.filter(|members| !members.is_empty()) else {
             break;
         };
         if ground.is_time_up() {
             break;
         }
-        let outcome = fold_measures(ground, model, &models, fold, &columns, seed, &mut measured);
+        let outcome = fold_measures(ground, model, members, fold, &columns, seed, &mut measured);
         match outcome {
             // Importances are worth having, not worth failing for
             Err(EngineError::Memory { .. }) => break,
@@ -103,7 +104,7 @@ fn permuted(parts: &Parts, gains: Option<&[f64]>) -> Vec<usize> {
         }
         columns.sort_by(|a, b| gains[*b].total_cmp(&gains[*a]).then(a.cmp(b)));
     }
-    columns.truncate(MAX_PERMUTED);
+    columns.truncate((MAX_PERMUTED_WORK / parts.columns.len().max(1)).clamp(10, MAX_PERMUTED));
     columns.sort_unstable();
     columns
 }
@@ -111,17 +112,13 @@ fn permuted(parts: &Parts, gains: Option<&[f64]>) -> Vec<usize> {
 fn fold_measures(
     ground: &Ground,
     model: &ClassifierModel,
-    models: &[&Prepared<Fitted>],
+    members: Vec<Member>,
     fold: &Fold,
     columns: &[usize],
     seed: u64,
     measured: &mut Measured,
 ) -> Result<()> {
     let ctx = ground.ctx;
-    let members: Vec<Member> = models
-        .iter()
-        .map(|prepared| Member::from((*prepared).clone()))
-        .collect();
     let of_fold = ClassifierModel::new(Parts {
         members,
         calibrator: None,
@@ -133,7 +130,8 @@ fn fold_measures(
     let _part = ctx.reserve_for::<f64>(rows.len().saturating_mul(ground.table.columns().len() + 2))?;
     let (table, labels) = (ground.table.select(ctx, &rows)?, ground.labels.select(&rows)?);
     let weight: f64 = labels.weights().iter().sum();
-    let losses = permutation_importance_of(ctx, &table, columns, &labels, ground.metric, REPEATS, seed, |table| {
+    let repeats = (MAX_ROWS / rows.len().max(1)).clamp(1, MAX_REPEATS);
+    let losses = permutation_importance_of(ctx, &table, columns, &labels, ground.metric, repeats, seed, |table| {
         of_fold.predict_raw(ctx, table)
     })?;
     for (column, loss) in columns.iter().zip(losses.into_iter().flatten()) {
@@ -195,7 +193,7 @@ fn rows(parts: &Parts, gains: Option<Vec<f64>>, permuted: &[usize], measured: Me
             }
         };
         // A column that no split asks for loses nothing
-        let unused = any && gains.as_ref().is_some_and(|gains| gains[index] == 0.0) && permuted.len() < MAX_PERMUTED;
+        let unused = any && gains.as_ref().is_some_and(|gains| gains[index] == 0.0) && !permuted.contains(&index);
         ColumnImportance {
             feature: column.name.clone(),
             gain: gains.as_ref().map(|gains| gains[index]),

@@ -40,14 +40,7 @@ impl Learning {
             by_time: matches!(training.split, Split::Time { .. }),
             seed: training.seed,
         };
-        let valid = learning.valid_names();
-        if let Some(unknown) = asked.keys().find(|name| !valid.contains(name)) {
-            return Err(EngineError::invalid(
-                learning.what(),
-                format!("one of {}", valid.join(", ")),
-                format!("{unknown:?}"),
-            ));
-        }
+        learning.check_names(asked.keys())?;
         learning.check()?;
         Ok(learning)
     }
@@ -62,13 +55,23 @@ impl Learning {
             let value = serde_json::to_value(value).unwrap_or(Value::Null);
             learning.asked.insert(name.clone(), value);
         }
-        let valid = self.valid_names();
-        if let Some(unknown) = candidate.keys().find(|name| !valid.contains(name)) {
-            let expected = format!("one of {}", valid.join(", "));
-            return Err(EngineError::invalid(self.what(), expected, format!("{unknown:?}")));
-        }
         learning.check()?;
         Ok(learning)
+    }
+
+    /// Whether all of `names` are hyperparameters of this algorithm.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidParameter`] that lists the valid names.
+    pub(super) fn check_names<'a>(&self, mut names: impl Iterator<Item = &'a String>) -> Result<()> {
+        let valid = self.valid_names();
+        match names.find(|name| !valid.contains(name)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let expected = format!("one of {}", valid.join(", "));
+                Err(EngineError::invalid(self.what(), expected, format!("{unknown:?}")))
+            }
+        }
     }
 
     fn what(&self) -> &'static str {
@@ -150,7 +153,7 @@ impl Learning {
     pub(super) fn preparation(&self, table: &Table) -> Preparation {
         let mut preparation = match self.algorithm {
             Algorithm::LogisticRegression => linear_preparation(table),
-            _ => Preparation::for_trees(table),
+            _ => tree_preparation(table),
         };
         preparation.seed = self.seed;
         preparation
@@ -166,6 +169,24 @@ fn forest_leaf(weight: f64) -> f64 {
 /// Least weight of a boosted tree's leaf.
 fn boosting_leaf(weight: f64) -> f64 {
     (weight.max(0.0).sqrt() / 4.0).clamp(5.0, 100.0).round()
+}
+
+/// Levels up to which a category is one column per level for trees.
+const ONE_HOT: usize = 24;
+
+/// As [`Preparation::for_trees`], but for categories of middling size: shares of a class by level are noise where a level has
+/// few rows, and rows of students are few.
+fn tree_preparation(table: &Table) -> Preparation {
+    let mut preparation = Preparation::for_trees(table);
+    for (spec, column) in preparation.columns.iter_mut().zip(table.columns()) {
+        if matches!(&column.values, Values::Category { levels, .. } if levels.len() <= ONE_HOT) {
+            spec.treatment = Treatment::OneHot {
+                min_weight: 0.0,
+                max_levels: ONE_HOT,
+            };
+        }
+    }
+    preparation
 }
 
 /// As [`Preparation::for_linear`], counts on a logarithmic scale: the tenth access says more than the thousandth.

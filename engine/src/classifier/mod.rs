@@ -8,6 +8,7 @@
 mod algorithm;
 mod blocks;
 mod candidate;
+mod choice;
 mod columns;
 mod combination;
 mod compare;

@@ -17,7 +17,22 @@ use crate::ensemble::MAX_MEMBERS;
 use crate::error::{EngineError, Result};
 use crate::validate::Classifier;
 
-#[derive(Serialize, Deserialize)]
+/// What is written; [`Stored`] reads it.
+#[derive(Serialize)]
+struct Written<'a> {
+    columns: &'a [ModelColumn],
+    classes: &'a [String],
+    positive: Option<u32>,
+    threshold: Option<f64>,
+    members: &'a [Member],
+    combination: &'a Combination,
+    calibrator: &'a Option<Calibrator>,
+    histograms: &'a [Histogram],
+    score_histograms: &'a [Histogram],
+}
+
+/// What was stored, before it is trusted.
+#[derive(Deserialize)]
 struct Stored {
     columns: Vec<ModelColumn>,
     classes: Vec<String>,
@@ -34,17 +49,17 @@ struct Stored {
 
 impl Serialize for ClassifierModel {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let parts = self.parts.clone();
-        Stored {
-            columns: parts.columns,
-            classes: parts.classes,
+        let parts = &self.parts;
+        Written {
+            columns: &parts.columns,
+            classes: &parts.classes,
             positive: parts.positive,
             threshold: parts.threshold,
-            members: parts.members,
-            combination: parts.combination,
-            calibrator: parts.calibrator,
-            histograms: parts.histograms,
-            score_histograms: parts.score_histograms,
+            members: &parts.members,
+            combination: &parts.combination,
+            calibrator: &parts.calibrator,
+            histograms: &parts.histograms,
+            score_histograms: &parts.score_histograms,
         }
         .serialize(serializer)
     }

@@ -3,15 +3,13 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::algorithm::Algorithm;
 use super::blocks;
-use super::candidate::{Candidate, Ground};
+use super::candidate::{Candidate, Ground, Kept};
+use super::choice::{choose, Chosen};
 use super::columns::ModelColumn;
-use super::combination::Combination;
 use super::evaluation::{summaries, Evaluation};
-use super::fitted::Fitted;
 use super::histogram::Histogram;
 use super::importance;
 use super::member::Member;
@@ -22,11 +20,10 @@ use super::training::Training;
 use crate::calibrate::{choose_calibration, Calibrator};
 use crate::context::Context;
 use crate::data::{Labels, Table, Values};
-use crate::ensemble::{choose_ensemble, Offer, Pick, Vote};
+use crate::ensemble::Offer;
 use crate::error::{EngineError, Result};
-use crate::linear::LogisticParams;
 use crate::threshold::ThresholdChoice;
-use crate::validate::{enough_rows, fit_all, Folds, Metric, OutOfFold, Prepared};
+use crate::validate::{enough_rows, fit_all, Folds, Metric, OutOfFold};
 
 /// What a training gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,17 +31,6 @@ pub struct Trained {
     pub model: ClassifierModel,
     pub evaluation: Evaluation,
     pub report: Report,
-}
-
-/// What the members become, judged out of fold.
-struct Chosen {
-    /// Positions of the members among the candidates.
-    members: Vec<usize>,
-    combination: Combination,
-    out_of_fold: OutOfFold,
-    /// Score of every offer.
-    scores: Vec<(Offer, Option<f64>)>,
-    offer: Offer,
 }
 
 impl Training {
@@ -130,8 +116,8 @@ struct Course<'a> {
 impl Course<'_> {
     fn run(self) -> Result<Trained> {
         let ctx = self.ground.ctx;
-        let (candidates, left_out) = select::candidates(self.training, self.ground)?;
-        let chosen = self.choose(&candidates)?;
+        let (mut candidates, left_out) = select::candidates(self.training, self.ground)?;
+        let chosen = choose(self.ground, self.training, &candidates)?;
         let raw = match self.by_student {
             true => chosen.out_of_fold.clone(),
             false => chosen.out_of_fold.clone().without_groups(),
@@ -145,16 +131,16 @@ impl Course<'_> {
             out_of_fold,
         )?;
         let model = self.fit(&candidates, &chosen, calibrator, &evaluation)?;
-        let kept: Option<Vec<&[Prepared<Fitted>]>> = chosen
+        let kept: Option<Vec<Kept>> = chosen
             .members
             .iter()
-            .map(|member| candidates[*member].kept.as_ref().map(|kept| kept.models.as_slice()))
+            .map(|member| candidates[*member].kept.take())
             .collect();
-        let importance = importance::measure(self.ground, &model, &kept.unwrap_or_default(), self.training.seed)?;
+        let importance = importance::measure(self.ground, &model, kept.unwrap_or_default(), self.training.seed)?;
         let labels = self.ground.labels;
         let report = Report {
             algorithm: self.training.algorithm,
-            chosen: name(&chosen, &candidates),
+            chosen: chosen.name(&candidates),
             parameters: chosen
                 .members
                 .iter()
@@ -172,7 +158,7 @@ impl Course<'_> {
             candidates: self.candidate_reports(&candidates, &chosen),
             left_out,
             time_up: self.ground.is_time_up(),
-            vote: vote(&chosen, &candidates),
+            vote: chosen.weights(&candidates),
             importance,
             rules: model.rules(),
         };
@@ -180,63 +166,6 @@ impl Course<'_> {
             model,
             evaluation,
             report,
-        })
-    }
-
-    /// The best of what was asked for.
-    fn choose(&self, candidates: &[Candidate]) -> Result<Chosen> {
-        let found: Vec<&OutOfFold> = candidates.iter().map(|c| &c.cross_validation.out_of_fold).collect();
-        let single = |position: usize| Chosen {
-            members: vec![position],
-            combination: Combination::Single,
-            out_of_fold: found[position].clone(),
-            scores: Vec::new(),
-            offer: Offer::Single(position),
-        };
-        if candidates.len() == 1 {
-            return Ok(single(0));
-        }
-        let singles = (0..candidates.len()).map(Offer::Single);
-        let both = [Offer::Vote, Offer::Stack];
-        let judged = self.ground.folds.len() > 1;
-        let offers: Vec<Offer> = match (self.training.algorithm, judged) {
-            (Algorithm::Ensemble, true) => both.to_vec(),
-            (Algorithm::Ensemble, false) => return self.equal_vote(&found),
-            _ => singles.chain(both).collect(),
-        };
-        let stack = LogisticParams::default();
-        let choice = choose_ensemble(self.ground.ctx, &found, &offers, &stack, self.training.metric)?;
-        let offer = match &choice.pick {
-            Pick::Single(position) => Offer::Single(*position),
-            Pick::Vote(_) => Offer::Vote,
-            Pick::Stack(_) => Offer::Stack,
-        };
-        let (members, combination) = match choice.pick {
-            Pick::Single(position) => (vec![position], Combination::Single),
-            Pick::Stack(stack) => ((0..candidates.len()).collect(), Combination::Stack(stack)),
-            Pick::Vote(vote) => with_weight(&vote)?,
-        };
-        Ok(Chosen {
-            members,
-            combination,
-            out_of_fold: choice.out_of_fold,
-            scores: choice.scores,
-            offer,
-        })
-    }
-
-    /// All with the same weight: with a single test there are no other rows to fit weights on.
-    fn equal_vote(&self, found: &[&OutOfFold]) -> Result<Chosen> {
-        let vote = Vote::new(vec![1.0 / found.len() as f64; found.len()])?;
-        let members: Vec<&[f64]> = found.iter().map(|one| one.probabilities()).collect();
-        let out_of_fold = found[0].with_probabilities(vote.combine(&members)?)?;
-        let score = self.training.metric.of(self.ground.ctx, &out_of_fold.predictions()?)?;
-        Ok(Chosen {
-            members: (0..found.len()).collect(),
-            combination: Combination::Vote(vote),
-            out_of_fold,
-            scores: vec![(Offer::Vote, score)],
-            offer: Offer::Vote,
         })
     }
 
@@ -288,7 +217,7 @@ impl Course<'_> {
             members,
             combination: chosen.combination.clone(),
             calibrator,
-            histograms: Histogram::of_table(table, labels.weights())?,
+            histograms: Histogram::of_table(ctx, table, labels.weights())?,
             score_histograms: self.score_histograms(evaluation.out_of_fold())?,
         })
     }
@@ -358,44 +287,6 @@ impl Course<'_> {
         });
         candidates.iter().enumerate().map(one).chain(combined).collect()
     }
-}
-
-/// A vote without the members that have no weight in it.
-fn with_weight(vote: &Vote) -> Result<(Vec<usize>, Combination)> {
-    let weighs = |member: &usize| vote.weights()[*member] > 0.0;
-    let members: Vec<usize> = (0..vote.weights().len()).filter(weighs).collect();
-    let combination = match members[..] {
-        [_] => Combination::Single,
-        _ => Combination::Vote(Vote::new(
-            members.iter().map(|member| vote.weights()[*member]).collect(),
-        )?),
-    };
-    Ok((members, combination))
-}
-
-fn name(chosen: &Chosen, candidates: &[Candidate]) -> String {
-    let names: Vec<&str> = chosen
-        .members
-        .iter()
-        .map(|m| candidates[*m].learning.algorithm.name())
-        .collect();
-    match chosen.combination {
-        Combination::Single => names.concat(),
-        Combination::Vote(_) => format!("vote of {}", names.join(", ")),
-        Combination::Stack(_) => format!("stack of {}", names.join(", ")),
-    }
-}
-
-fn vote(chosen: &Chosen, candidates: &[Candidate]) -> Option<Map<String, Value>> {
-    let Combination::Vote(vote) = &chosen.combination else {
-        return None;
-    };
-    let pairs = chosen.members.iter().zip(vote.weights());
-    let entry = |(member, weight): (&usize, &f64)| {
-        let name = candidates[*member].learning.algorithm.name().to_owned();
-        (name, Value::from(*weight))
-    };
-    Some(pairs.map(entry).collect())
 }
 
 fn class_reports(classes: &[String], labels: &Labels) -> Vec<ClassReport> {

@@ -109,7 +109,7 @@ impl Training {
     /// # Errors
     /// [`EngineError::InvalidParameter`].
     pub fn check(&self) -> Result<()> {
-        self.learnings().map(|_| ())?;
+        let learnings = self.learnings()?;
         if let Some(objective) = &self.objective {
             objective.check()?;
         }
@@ -124,6 +124,9 @@ impl Training {
                 "between 1 and 1000",
                 search.candidates,
             )),
+            Some(SearchRequest { space: Some(space), .. }) => learnings
+                .iter()
+                .try_for_each(|learning| learning.check_names(space.keys())),
             _ => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 mod dense_counts;
 mod distinct;
+mod fingerprint;
 pub(crate) mod labels;
 mod look_up;
 mod prepare;
@@ -11,6 +12,7 @@ mod vector_set;
 mod weighted_rows;
 
 pub use dense_counts::{DenseCounts, Universe};
+pub use fingerprint::Fingerprint;
 pub use labels::{Labels, MAX_CLASSES};
 pub use look_up::{CellKey, LookUp};
 pub use prepare::{

@@ -151,6 +151,11 @@ impl<'a> UnitRows<'a> {
         self.members
     }
 
+    /// Whether attributes of students are among the features.
+    pub fn has_attributes(&self) -> bool {
+        !self.attributes.columns().is_empty()
+    }
+
     /// The cells of a member, by period.
     pub fn cells_of(&self, member: usize) -> &'a [Cell] {
         &self.cells[self.first[member] as usize..self.first[member + 1] as usize]
@@ -419,10 +424,10 @@ impl<'a> UnitRows<'a> {
     fn fill_trend(&self, window: &[Cell], period: usize, into: &mut [f64]) {
         let Some(at) = self.layout.trend else { return };
         let periods = self.history.min(period) + 1;
-        let active = window.iter().filter(|cell| cell.activity() != 0);
+        let mut active = window.iter().filter(|cell| cell.activity() != 0);
         into[at] = active.clone().count() as f64 / periods as f64;
         let since = active
-            .last()
+            .next_back()
             .map_or(self.history + 1, |cell| period - cell.period as usize);
         into[at + 1] = since as f64;
         // least squares over 0, 1, .. periods - 1

@@ -56,18 +56,18 @@ SELECT split_part(empatia.model_card(1, 'en'), E'\n', 1) AS english, split_part(
 SELECT model_version, deployed, message ~ '^not deployed: log loss .* that of model 1 by 0.00000 ' AS equal FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', split => 'student',
     algorithm => 'logistic_regression', objective => 'recall', target_recall => 0.9);
 SELECT (SELECT encoded FROM empatia.model WHERE version = 1) = (SELECT encoded FROM empatia.model WHERE version = 2) AS same_bytes;
-SELECT deployed, message ~ '^not deployed: log loss above that of model 1 ' AS worse FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', split => 'student', algorithm => 'decision_tree', features => '{"measures": ["posts"], "history": 0}');
+SELECT deployed, message ~ '^not deployed: log loss above that of model 1 ' AS worse FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', split => 'student', algorithm => 'decision_tree', features => '{"measures": ["posts"], "trend": false, "rank": false}');
+SELECT deployed, message ~ '^not deployed: its rows are not those of model 1 in use' AS other_rows FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', split => 'student', algorithm => 'decision_tree', features => '{"history": 0}');
 SELECT split, rows = (SELECT count(*) FROM truth) AS all_rows, deployed FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', algorithm => 'decision_tree', deploy => 'never');
-SELECT sum(rows) = (SELECT count(*) FROM truth WHERE period_start >= (SELECT max(period_start) - 14 FROM truth)) AS last_three_weeks FROM empatia.confusion_matrix(4);
+SELECT sum(rows) = (SELECT count(*) FROM truth WHERE period_start >= (SELECT max(period_start) - 14 FROM truth)) AS last_three_weeks FROM empatia.confusion_matrix(5);
 
 -- labels: those of no row are told; enough of them are the default target
 SELECT empatia._choose_target('SPA', 'WEEK', NULL, 10) AS before;
 INSERT INTO dw.student_label (client_id, level, grain, unit_id, user_id, period_start, label)
 SELECT 1, 'SPA', 'WEEK', 10 + user_id % 2, user_id, period_start, CASE WHEN inactive THEN 'some' ELSE 'fica' END FROM truth WHERE period_start = '2024-05-05' OR user_id % 5 = 0
 UNION ALL SELECT 1, 'SPA', 'WEEK', 10, 9999, '2024-05-05', 'fica';
-SELECT target, rows, classes, message ~ '^target: labels' AS told FROM empatia.train('SPA', 'WEEK', algorithm => 'decision_tree', deploy => 'never');
+SELECT target, rows, classes, message FROM empatia.train('SPA', 'WEEK', algorithm => 'decision_tree', deploy => 'never');
 SELECT count(*) AS labels FROM truth WHERE period_start = '2024-05-05' OR user_id % 5 = 0;
-SELECT report -> 'labels' AS labels FROM empatia.model ORDER BY version DESC LIMIT 1;
 -- outcomes, and segments, whose accuracy is only agreement
 SELECT target, rows, classes, positive, recall >= 0.97 AS recall_first FROM empatia.train('SPA', 'WEEK', target => 'outcome', algorithm => 'random_forest', parameters => '{"trees": 50}', deploy => 'never', options => '{"at_risk": ["reprovado"]}');
 SELECT count(*) AS segments FROM empatia.kmeans_segments('SPA', 'WEEK', 3);
@@ -77,8 +77,11 @@ SELECT target, rows, cardinality(classes) AS classes, accuracy, agreement_with_s
 SELECT model_version, level, grain, target, algorithm, classes FROM empatia.import_model(empatia.export_model(1), 'SPA', 'MONTH');
 SELECT (SELECT array_agg(e) FROM empatia.evaluate(1) e) = (SELECT array_agg(e) FROM empatia.evaluate(9) e) AS same_evaluation,
        (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 1) = (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 9) AS same_model;
+-- the messages name lengths and checksums, which differ from run to run
+\set VERBOSITY sqlstate
 SELECT empatia.import_model(substr(empatia.export_model(1), 1, 1000));
 SELECT empatia.import_model(set_byte(empatia.export_model(1), 500, 255 - get_byte(empatia.export_model(1), 500)));
+\set VERBOSITY default
 SELECT empatia.import_model('\x504b0304');
 SELECT empatia.import_model(NULL);
 SELECT empatia.export_model(1, 'pickle');

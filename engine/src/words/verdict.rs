@@ -1,0 +1,215 @@
+//! What a classifier says of rows: the class, how probable it is, and the strongest reasons, in words.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::phrasebook::{FeatureText, Phrasebook, Typical, Value};
+use super::Language;
+use crate::classifier::{Bins, ClassifierModel, Contributions, Histogram};
+use crate::context::Context;
+use crate::data::{Table, Values, MISSING};
+use crate::error::Result;
+
+/// Reasons given.
+pub const REASONS: usize = 3;
+/// Rows that a thread takes at a time.
+const CHUNK: usize = 2_048;
+
+/// What is said of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    pub class: u32,
+    /// Of that class, calibrated.
+    pub probability: f64,
+    /// The strongest contributions, strongest first, as [`reason_id`]; 0: there are no more.
+    pub reasons: [i64; REASONS],
+}
+
+/// The reasons that were given, by their ids.
+pub type Dictionary = HashMap<i64, String>;
+
+/// A hash of the words (FNV-1a, 64 bits), never 0. Never to be changed: it is stored.
+pub fn reason_id(words: &str) -> i64 {
+    let hash = words.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.max(1) as i64
+}
+
+/// A classifier with the words for its columns.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    model: &'a ClassifierModel,
+    book: Phrasebook,
+}
+
+impl<'a> Judge<'a> {
+    /// `window`: periods that a window of the features has.
+    pub fn new(model: &'a ClassifierModel, language: Language, texts: &[FeatureText], window: usize) -> Self {
+        let columns: Vec<String> = model.columns().iter().map(|column| column.name.clone()).collect();
+        let histograms: HashMap<&str, &Histogram> = model
+            .histograms()
+            .iter()
+            .map(|found| (found.name.as_str(), found))
+            .collect();
+        let typical: Vec<Option<Typical>> = columns
+            .iter()
+            .map(|name| histograms.get(name.as_str()).and_then(|found| typical(found)))
+            .collect();
+        let book = Phrasebook::new(language, texts, &columns, &typical, window);
+        Self { model, book }
+    }
+
+    /// A verdict per row of `table`; the words of its reasons go into `dictionary`.
+    ///
+    /// # Errors
+    /// As [`ClassifierModel::explain`].
+    pub fn judge(&self, ctx: &Context, table: &Table, dictionary: &mut Dictionary) -> Result<Vec<Verdict>> {
+        let k = self.model.classes().len();
+        let probabilities = self.model.predict(ctx, table)?;
+        let _probabilities = ctx.reserve_for::<f64>(probabilities.len())?;
+        let classes: Vec<u32> = probabilities
+            .chunks_exact(k)
+            .map(|row| self.model.decide(row))
+            .collect();
+        let found = self.model.explain(ctx, table, &classes)?;
+        let _found = ctx.reserve_for::<f64>(found.values.len())?;
+        let columns = self.columns(table);
+        let chunk = |rows: std::ops::Range<usize>| {
+            ctx.check()?;
+            let mut words = Words::default();
+            let verdicts: Vec<Verdict> = rows
+                .map(|row| Verdict {
+                    class: classes[row],
+                    probability: probabilities[row * k + classes[row] as usize],
+                    reasons: self.reasons(&columns, &found, row, &mut words),
+                })
+                .collect();
+            Ok((verdicts, words.texts))
+        };
+        let starts: Vec<usize> = (0..table.n_rows()).step_by(CHUNK).collect();
+        let range = |start: &usize| *start..table.n_rows().min(start + CHUNK);
+        let chunks: Vec<(Vec<Verdict>, Dictionary)> = ctx.run(|| {
+            starts
+                .par_iter()
+                .map(|start| chunk(range(start)))
+                .collect::<Result<_>>()
+        })?;
+        let mut verdicts = Vec::with_capacity(table.n_rows());
+        for (part, texts) in chunks {
+            verdicts.extend(part);
+            dictionary.extend(texts);
+        }
+        Ok(verdicts)
+    }
+
+    /// The words for the contribution of `column` to row `row` of a table; `supports`: whether it is positive.
+    pub fn words(&self, table: &Table, row: usize, column: usize, supports: bool) -> String {
+        let columns = self.columns(table);
+        let number = |other: usize| {
+            columns
+                .get(other)
+                .and_then(|values| *values)
+                .map_or(f64::NAN, |v| number(v, row))
+        };
+        let value = columns.get(column).and_then(|values| *values);
+        let value = value.map_or(Value::Number(f64::NAN), |values| value_of(values, row));
+        self.book.reason(column, value, &number, supports)
+    }
+
+    /// The values of the model's columns in a table.
+    fn columns<'t>(&self, table: &'t Table) -> Vec<Option<&'t Values>> {
+        let columns = self.model.columns().iter();
+        columns.map(|column| table.values(&column.name).ok()).collect()
+    }
+
+    fn reasons(
+        &self,
+        columns: &[Option<&Values>],
+        found: &Contributions,
+        row: usize,
+        words: &mut Words,
+    ) -> [i64; REASONS] {
+        let mut reasons = [0; REASONS];
+        for (reason, (column, contribution)) in reasons.iter_mut().zip(strongest(found.of(row))) {
+            let supports = contribution > 0.0;
+            let value = columns[column].map_or(Value::Number(f64::NAN), |values| value_of(values, row));
+            let bits = match (value, columns[column]) {
+                (Value::Number(number), _) => number.to_bits(),
+                (_, Some(Values::Category { codes, .. })) => u64::from(codes[row]),
+                _ => 0,
+            };
+            let numbers = |other: usize| columns[other].map_or(f64::NAN, |values| number(values, row));
+            let beside = self.book.companion(column).map_or(0, |other| numbers(other).to_bits());
+            *reason = *words.known.entry((column, bits, beside, supports)).or_insert_with(|| {
+                let text = self.book.reason(column, value, &numbers, supports);
+                let id = reason_id(&text);
+                words.texts.insert(id, text);
+                id
+            });
+        }
+        reasons
+    }
+}
+
+/// What was put into words already: the same number of the same column reads the same.
+#[derive(Default)]
+struct Words {
+    known: HashMap<(usize, u64, u64, bool), i64>,
+    texts: Dictionary,
+}
+
+/// The contributions that are largest, whatever their sign, largest first; the first column of equal ones.
+fn strongest(contributions: &[f64]) -> impl Iterator<Item = (usize, f64)> {
+    let mut top = [(usize::MAX, 0.0f64); REASONS];
+    for (column, value) in contributions.iter().enumerate() {
+        let place = top.iter().position(|(_, other)| value.abs() > other.abs());
+        if let Some(place) = place {
+            top[place..].rotate_right(1);
+            top[place] = (column, *value);
+        }
+    }
+    top.into_iter().take_while(|(column, _)| *column != usize::MAX)
+}
+
+fn number(values: &Values, row: usize) -> f64 {
+    match values {
+        Values::Numeric(values) => values[row],
+        Values::Category { .. } => f64::NAN,
+    }
+}
+
+fn value_of(values: &Values, row: usize) -> Value<'_> {
+    match values {
+        Values::Numeric(values) => Value::Number(values[row]),
+        Values::Category { codes, .. } if codes[row] == MISSING => Value::Category(None),
+        Values::Category { levels, codes } => Value::Category(levels.get(codes[row] as usize).map(String::as_str)),
+    }
+}
+
+/// Terciles, to the next end of a bin; none for a column without two different values. Where most values are the largest there is no
+/// much, only less than that.
+fn typical(histogram: &Histogram) -> Option<Typical> {
+    let Bins::Numeric { edges } = &histogram.bins else {
+        return None;
+    };
+    let known = 1.0 - histogram.missing_share();
+    if edges.is_empty() || known <= 0.0 {
+        return None;
+    }
+    // the end of the first bin at which so much of the weight lies at or below; the last bin has none
+    let upto = |share: f64| {
+        let mut below = 0.0;
+        let ends = edges.iter().zip(&histogram.shares);
+        let mut ends = ends.skip_while(|(_, weight)| {
+            below += **weight;
+            below < share * known - 1e-9
+        });
+        ends.next().map(|(edge, _)| *edge)
+    };
+    Some(Typical {
+        low: upto(1.0 / 3.0).or(edges.last().copied())?,
+        high: upto(2.0 / 3.0).unwrap_or(f64::INFINITY),
+    })
+}

@@ -1,0 +1,315 @@
+//! `empatia._classify_with()`: what a classifier says of every row of a client's part of the cube.
+//!
+//! [`CubeRows`] gives the rows unit by unit. Their distinct vectors are collected and judged, many at a time, on all threads; then
+//! [`Predictions`] compares the verdicts with the stored ones and writes what differs. A unit whose rows are, by their
+//! fingerprint, those that its stored predictions were made from can be skipped.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use empatia_engine::context::{Context, Reservation};
+use empatia_engine::data::Fingerprint;
+use empatia_engine::feature::{CubeModel, FeatureVectors, UnitRows};
+use empatia_engine::words::{Dictionary, Judge, Verdict};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use super::cube_model::{self, judge};
+use super::cube_rows::CubeRows;
+use super::cube_structure::{builds, push, Build, Structure};
+use super::part::Part;
+use super::prediction_marks::Marks;
+use super::predictions::{Kind, Predicted, Predictions, Which};
+use super::reason_texts::ReasonTexts;
+use super::student_attributes::StudentAttributes;
+use crate::error::{Error, Result};
+use crate::pg::threads::{compute, start_context, Limits};
+
+/// Distinct vectors that are judged at a time.
+const JUDGED: usize = 1 << 15;
+/// Rows that are compared and written at a time, at least; units are not torn apart.
+const WRITTEN: usize = 1 << 17;
+
+/// Brings the predictions of client `client_id` at a level and grain up to date with an encoded classifier; what is right already
+/// is not touched. `trusting`: the stored predictions are this very classifier's, so that units whose rows are what they were are
+/// skipped. Returns the rows written and removed, the number of predictions, and the names of the classes.
+#[pg_extern(name = "_classify_with", volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)] // the SQL function's
+fn classify_with(
+    client_id: i32,
+    results: &str,
+    level: &str,
+    grain: &str,
+    encoded: &[u8],
+    trusting: bool,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(written_rows, i64),
+            name!(removed_rows, i64),
+            name!(predicted_rows, i64),
+            name!(classes, Vec<String>),
+        ),
+    >,
+    ErrorReport,
+> {
+    let began = Instant::now();
+    let cube_model = CubeModel::decode(encoded).map_err(Error::from)?;
+    let part = Part::new(results, level, grain, &[])?;
+    let build = builds(&part, Some(client_id))?.into_iter().next();
+    let build = build.ok_or_else(|| Error::not_ready(format!("the cube has no part {level} x {grain}")))?;
+    let context = start_context(Limits::from_settings())?;
+    let texts = ReasonTexts::read()?;
+    let mut pass = Pass::new(&context, &part, results, &build, &cube_model, &texts, trusting)?;
+    pass.run()?;
+    let predicted = pass.predicted;
+    let written = pass.finish()?;
+    debug1!(
+        "predictions of {level} x {grain} of client {client_id}: {predicted} judged, {} written, {} removed, {:.3} s",
+        written.0,
+        written.1,
+        began.elapsed().as_secs_f64()
+    );
+    Ok(TableIterator::once((
+        written.0 as i64,
+        written.1 as i64,
+        predicted as i64,
+        cube_model.model.classes().to_vec(),
+    )))
+}
+
+/// One call: what it works with and what it did so far.
+struct Pass<'a> {
+    context: &'a Context,
+    part: &'a Part,
+    build: &'a Build,
+    cube_model: &'a CubeModel,
+    judge: Judge<'a>,
+    attributes: StudentAttributes,
+    trusting: bool,
+    /// Fingerprints of the units as they are stored, and as they are.
+    before: HashMap<i64, i64>,
+    after: Vec<(i64, i64)>,
+    /// Not judged yet; the first of them is number `verdicts.len()`.
+    vectors: FeatureVectors,
+    verdicts: Vec<Verdict>,
+    own: Vec<Predicted>,
+    shared: Vec<Predicted>,
+    /// Units since the last writing that are not skipped.
+    units: Vec<i64>,
+    /// First unit whose stored rows were not compared yet.
+    from: i64,
+    predictions: Predictions<'a>,
+    defaults: Predictions<'a>,
+    dictionary: Dictionary,
+    predicted: u64,
+    reserved: Reservation,
+}
+
+impl<'a> Pass<'a> {
+    fn new(
+        context: &'a Context,
+        part: &'a Part,
+        results: &'a str,
+        build: &'a Build,
+        cube_model: &'a CubeModel,
+        texts: &ReasonTexts,
+        trusting: bool,
+    ) -> Result<Self> {
+        let recipe = &cube_model.recipe;
+        let attributes = cube_model::attributes(context, Some(build.client), cube_model)?;
+        // levels of attributes are numbered as they are found: their numbers are no fingerprint
+        let trusting = trusting && recipe.attributes.is_empty();
+        Ok(Self {
+            context,
+            part,
+            build,
+            judge: judge(cube_model, texts),
+            cube_model,
+            trusting,
+            before: Marks::new(part, build.client).units()?,
+            after: Vec::new(),
+            vectors: FeatureVectors::new(context, recipe, build.basis, attributes.attributes().columns())?,
+            attributes,
+            verdicts: Vec::new(),
+            own: Vec::new(),
+            shared: Vec::new(),
+            units: Vec::new(),
+            from: i64::MIN,
+            predictions: Predictions::new(part, results, build.client, Kind::Own)?,
+            defaults: Predictions::new(part, results, build.client, Kind::Default)?,
+            dictionary: Dictionary::new(),
+            predicted: 0,
+            reserved: context.reserve(0)?,
+        })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let structure = Structure::read(self.context, self.part, self.build, None)?;
+        let attributes = std::mem::replace(
+            &mut self.attributes,
+            StudentAttributes::read(self.context, None, &[], None)?,
+        );
+        let rows = CubeRows {
+            ctx: self.context,
+            part: self.part,
+            recipe: &self.cube_model.recipe,
+            attributes: &attributes,
+            build: self.build,
+            structure: &structure,
+            only: None,
+            writing: true,
+        };
+        rows.each_unit(|_| 0, |unit, rows| self.unit(unit, rows))?;
+        self.write(i64::MAX)?;
+        if self.trusting {
+            // units that are gone have no rows to be compared
+            let now: std::collections::HashSet<i64> = self.after.iter().map(|(unit, _)| *unit).collect();
+            let gone: Vec<i64> = self.before.keys().copied().filter(|unit| !now.contains(unit)).collect();
+            if !gone.is_empty() {
+                self.predictions.settle(Which::Units(&gone), &[], &[])?;
+                self.defaults.settle(Which::Units(&gone), &[], &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of a unit, which come in ascending order of units.
+    fn unit(&mut self, unit: i64, rows: &UnitRows<'_>) -> Result<()> {
+        if self.trusting {
+            let fingerprint = fingerprint(&self.build.periods, rows)?;
+            self.after.push((unit, fingerprint));
+            if self.before.get(&unit) == Some(&fingerprint) {
+                return Ok(());
+            }
+        }
+        self.units.push(unit);
+        let mut print = Fingerprint::default();
+        let trusting = self.trusting;
+        visit(&self.build.periods, rows, |kind, key, vector| {
+            if !trusting {
+                take(&mut print, kind, key, vector);
+            }
+            self.row(kind, (unit, key.0, key.1), vector)
+        })?;
+        if !trusting {
+            self.after.push((unit, print.value()));
+        }
+        if self.own.len() + self.shared.len() >= WRITTEN {
+            self.write(unit)?;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, kind: Kind, key: (i64, i64, i64), vector: &[f64]) -> Result<()> {
+        let number = match self.vectors.insert(vector) {
+            Ok(number) => number,
+            Err(error) if self.vectors.is_empty() => return Err(error.into()),
+            // no room for more: those that are there are judged first
+            Err(_) => {
+                self.judge()?;
+                self.vectors.insert(vector)?
+            }
+        };
+        let predicted = Predicted {
+            key,
+            verdict: (self.verdicts.len() + number) as u32,
+        };
+        match kind {
+            Kind::Own => push(&mut self.own, predicted, &mut self.reserved)?,
+            Kind::Default => push(&mut self.shared, predicted, &mut self.reserved)?,
+        }
+        if self.vectors.len() == JUDGED {
+            self.judge()?;
+        }
+        Ok(())
+    }
+
+    /// Judges the vectors that were collected.
+    fn judge(&mut self) -> Result<()> {
+        if self.vectors.is_empty() {
+            return Ok(());
+        }
+        let n = self.vectors.len();
+        let width = self.cube_model.model.columns().len();
+        let _table = self.context.reserve_for::<f64>(n * width)?;
+        let table = self.vectors.table(0, n)?;
+        let (context, judge, dictionary) = (self.context, &self.judge, &mut self.dictionary);
+        let verdicts = compute(context, || judge.judge(context, &table, dictionary))?;
+        for verdict in verdicts {
+            push(&mut self.verdicts, verdict, &mut self.reserved)?;
+        }
+        self.vectors.clear();
+        Ok(())
+    }
+
+    /// Compares and writes what was collected, of units up to `last`.
+    fn write(&mut self, last: i64) -> Result<()> {
+        self.judge()?;
+        self.predicted += (self.own.len() + self.shared.len()) as u64;
+        self.shared.sort_unstable_by_key(|row| row.key);
+        let which = match self.trusting {
+            true => Which::Units(&self.units),
+            false => Which::Between(self.from, last),
+        };
+        self.predictions.settle(which, &self.own, &self.verdicts)?;
+        self.defaults.settle(which, &self.shared, &self.verdicts)?;
+        self.from = last.saturating_add(1);
+        self.units.clear();
+        self.own.clear();
+        self.shared.clear();
+        self.verdicts.clear();
+        Ok(())
+    }
+
+    /// Rows written and removed.
+    fn finish(self) -> Result<(u64, u64)> {
+        let (own, shared) = (self.predictions.finish()?, self.defaults.finish()?);
+        let marks = Marks::new(self.part, self.build.client);
+        marks.write_reasons(&self.dictionary, !self.trusting)?;
+        marks.write_units(&self.after)?;
+        Ok((own.rows + shared.rows, own.removed + shared.removed))
+    }
+}
+
+/// Calls `on_row` for each prediction that a unit needs: kind, the key within the unit, the vector.
+fn visit(
+    periods: &[i32],
+    rows: &UnitRows<'_>,
+    mut on_row: impl FnMut(Kind, (i64, i64), &[f64]) -> Result<()>,
+) -> Result<()> {
+    let day = |period: u32| i64::from(periods[period as usize]);
+    if rows.has_attributes() {
+        // what is known of students besides the cube makes every row its own
+        let mut vector = Vec::new();
+        for (member, of) in rows.members().iter().enumerate() {
+            for (period, day) in periods.iter().enumerate() {
+                rows.vector(member, period, &mut vector);
+                on_row(Kind::Own, (of.user, i64::from(*day)), &vector)?;
+            }
+        }
+        return Ok(());
+    }
+    rows.own::<Error>(|row| {
+        let user = rows.members()[row.member as usize].user;
+        on_row(Kind::Own, (user, day(row.period)), row.vector)
+    })?;
+    rows.shared::<Error>(|row| on_row(Kind::Default, (day(row.period), row.assigned), row.vector))
+}
+
+fn fingerprint(periods: &[i32], rows: &UnitRows<'_>) -> Result<i64> {
+    let mut print = Fingerprint::default();
+    visit(periods, rows, |kind, key, vector| {
+        take(&mut print, kind, key, vector);
+        Ok(())
+    })?;
+    Ok(print.value())
+}
+
+fn take(print: &mut Fingerprint, kind: Kind, key: (i64, i64), vector: &[f64]) {
+    print.add(i64::from(kind == Kind::Own));
+    print.add(key.0);
+    print.add(key.1);
+    vector.iter().for_each(|value| print.add_number(*value));
+}
