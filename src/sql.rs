@@ -149,8 +149,8 @@ extension_sql_file!(
     requires = ["risk_registry"]
 );
 extension_sql_file!(
-    "../sql/risk/prediction_tables.sql",
-    name = "prediction_tables",
+    "../sql/risk/tables.sql",
+    name = "risk_tables",
     requires = ["common"]
 );
 extension_sql_file!(
@@ -160,18 +160,18 @@ extension_sql_file!(
 );
 extension_sql_file!(
     "../sql/risk/predict.sql",
-    name = "predict",
-    requires = ["train_table", "prediction_tables"]
+    name = "risk_predict",
+    requires = ["train_table", "risk_tables"]
 );
 extension_sql_file!(
     "../sql/risk/drift.sql",
-    name = "drift",
-    requires = ["predict"]
+    name = "risk_drift",
+    requires = ["risk_predict"]
 );
 extension_sql_file!(
     "../sql/risk/outcome.sql",
-    name = "outcome",
-    requires = ["predict"]
+    name = "risk_outcome",
+    requires = ["risk_predict"]
 );
 extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(

@@ -21,7 +21,7 @@ COLUMNS = [
     "rec_psicologia", "ida", "mat", "por", "ing", "indicado", "atingiu_pv", "ipv", "ipp", "ian", "fase_ideal", "defasagem",
     "destaque_ieg", "destaque_ida", "destaque_ipv", "ativo",
 ]
-NUMBERS = {"fase", "idade", "ano_ingresso", "inde_22", "inde_23", "inde", "cg", "cf", "ct", "n_av", "iaa", "ieg", "ips", "ida", "mat", "por",
+NUMBERS = {"fase", "fase_ideal", "idade", "ano_ingresso", "inde_22", "inde_23", "inde", "cg", "cf", "ct", "n_av", "iaa", "ieg", "ips", "ida", "mat", "por",
            "ing", "ipv", "ipp", "ian", "defasagem"}
 ALIASES = {"defas": "defasagem", "matem": "mat", "portug": "por", "ingles": "ing", "no_av": "n_av", "instituicao_de_ensino": "instituicao",
            "rec_psicologia": "rec_psicologia", "ativo_inativo": "ativo"}
@@ -59,7 +59,7 @@ def cells(sheet):
 
 
 def phase(text):
-    """ALFA is 0; FASE 7, 7 and 7E are 7."""
+    """ALFA and ALFA (1° e 2° ano) are 0; FASE 7, 7, 7E and Fase 7 (3º EM) are 7."""
     if text.upper().startswith("ALFA"):
         return "0"
     digits = re.search(r"\d+", text)
@@ -70,7 +70,7 @@ def clean(name, text):
     text = re.sub(r"\s+", " ", text).strip()
     if text.startswith("#") or text in MARKERS or re.fullmatch(r"D\d+", text):
         return ""
-    if name == "fase":
+    if name in ("fase", "fase_ideal"):
         return phase(text)
     if name.startswith("pedra"):
         return text.replace("Á", "A")

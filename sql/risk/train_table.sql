@@ -26,7 +26,7 @@ BEGIN
             'Say key => ''{student_id}'', time_column => ''year''.');
     END IF;
     PERFORM empatia._check_options('options', options, ARRAY['folds', 'min_rows', 'calibrate', 'class_weight', 'metric', 'positive', 'negative', 'test_periods', 'windows', 'gap',
-        'candidates', 'space', 'costs', 'leak_guard', 'aliases', 'lead_step']);
+        'candidates', 'space', 'costs', 'impute', 'leak_guard', 'aliases', 'lead_step']);
     PERFORM empatia._check_columns('key', relation, key);
     PERFORM empatia._check_columns('time_column', relation, CASE WHEN time_column IS NOT NULL THEN ARRAY[time_column] END);
 END
@@ -41,7 +41,7 @@ BEGIN
     PERFORM empatia._check_columns('exclude', relation, exclude);
     SELECT array_agg(c.name ORDER BY c.place), array_agg(c.kind ORDER BY c.place), array_agg(c.expression ORDER BY c.place) INTO names, kinds, expressions
     FROM empatia._table_columns(relation) c
-    WHERE CASE WHEN features IS NOT NULL THEN c.name = ANY (features) ELSE c.name <> ALL (coalesce(key, '{}') || coalesce(ARRAY[time_column], '{}')) END
+    WHERE CASE WHEN features IS NOT NULL THEN c.name = ANY (features) ELSE c.name <> ALL (coalesce(key, '{}')) AND c.name IS DISTINCT FROM time_column END
       AND c.name <> ALL (coalesce(exclude, '{}'));
     IF names IS NULL THEN
         PERFORM empatia._fail('invalid_parameter_value', format('relation %s has no column to learn from', relation), 'Numbers, booleans, texts and dates are taken, but not key and time_column.');
@@ -120,7 +120,7 @@ BEGIN
         'min_rows', empatia._option_number(options, 'min_rows', 1, 1e9, 10)::bigint, 'seed', seed,
         -- a student at risk who is not found costs more than one who is looked at in vain
         'objective', empatia._objective(coalesce(objective, CASE WHEN threshold IS NULL AND is_condition THEN 'recall' END), target_recall, threshold, options -> 'costs'),
-        'positive', coalesce(options ->> 'positive', names[2]), 'calibrate', options -> 'calibrate', 'class_weight', options -> 'class_weight', 'metric', options -> 'metric',
+        'positive', coalesce(options ->> 'positive', names[2]), 'calibrate', options -> 'calibrate', 'class_weight', options -> 'class_weight', 'metric', options -> 'metric', 'impute', options -> 'impute',
         'search', CASE WHEN search IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object('kind', search, 'candidates', options -> 'candidates', 'space', options -> 'space')) END));
     PERFORM empatia._doing(format('training %s', name));
     SELECT * INTO fitted FROM empatia._train_table(

@@ -154,7 +154,8 @@ impl Histogram {
     }
 }
 
-/// Upper ends of bins of about equal weight; a value that fills several bins has one.
+/// Upper ends of bins of about equal weight, half-way to the next value: one that is measured a little more finely later stays in
+/// its bin. A value that fills several bins has one.
 fn quantiles(values: &[f64], weights: &[f64]) -> Vec<f64> {
     let mut known: Vec<(f64, f64)> = values
         .iter()
@@ -168,15 +169,23 @@ fn quantiles(values: &[f64], weights: &[f64]) -> Vec<f64> {
     let largest = known.last().map_or(0.0, |(x, _)| *x);
     let mut edges: Vec<f64> = Vec::new();
     let (mut below, mut next) = (0.0, 1);
-    for same in known.chunk_by(|a, b| a.0 == b.0) {
+    let mut rest = known.as_slice();
+    while let Some((value, _)) = rest.first().copied() {
+        let (same, others) = rest.split_at(rest.partition_point(|(x, _)| *x <= value));
+        rest = others;
         below += same.iter().map(|(_, weight)| weight).sum::<f64>();
-        let value = same[0].0;
         if next < MAX_BINS && value < largest && below * MAX_BINS as f64 >= total * next as f64 {
-            edges.push(value);
+            edges.push(others.first().map_or(value, |(next, _)| between(value, *next)));
             while next < MAX_BINS && below * MAX_BINS as f64 >= total * next as f64 {
                 next += 1;
             }
         }
     }
     edges
+}
+
+/// Half-way, and below `high` also where there is no number between the two.
+fn between(low: f64, high: f64) -> f64 {
+    let middle = low + (high - low) / 2.0;
+    if middle < high { middle } else { low }
 }

@@ -7,7 +7,7 @@ use serde_json::{json, Map, Value};
 use super::algorithm::Algorithm;
 use super::fitted::{reserve_features, Fitted};
 use super::rounds;
-use super::training::{ClassWeighting, Training};
+use super::training::{ClassWeighting, Imputation, Training};
 use crate::context::Context;
 use crate::data::{ColumnSpec, Impute, Labels, Preparation, Table, Transform, Treatment, Values};
 use crate::error::{EngineError, Result};
@@ -22,6 +22,7 @@ pub(super) struct Learning {
     /// What was asked for; the rest has its default.
     asked: Map<String, Value>,
     balanced: bool,
+    impute: Imputation,
     /// Whether the rounds of boosting are chosen on the latest periods.
     by_time: bool,
     seed: u64,
@@ -37,6 +38,7 @@ impl Learning {
             algorithm,
             asked: asked.clone(),
             balanced: training.class_weight == ClassWeighting::Balanced,
+            impute: training.impute,
             by_time: matches!(training.split, Split::Time { .. }),
             seed: training.seed,
         };
@@ -156,7 +158,18 @@ impl Learning {
             _ => tree_preparation(table),
         };
         preparation.seed = self.seed;
+        if self.impute == Imputation::Median {
+            preparation.columns.iter_mut().for_each(|spec| with_median(&mut spec.treatment));
+        }
         preparation
+    }
+}
+
+/// The median instead of a missing number, and nothing that says it was missing.
+fn with_median(treatment: &mut Treatment) {
+    if let Treatment::Numeric { impute, indicator, .. } = treatment {
+        *impute = Impute::Median;
+        *indicator = false;
     }
 }
 

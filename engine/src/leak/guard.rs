@@ -81,8 +81,12 @@ impl LeakGuard {
         search.target(of_target);
         let strength = search.alone()?;
         let (pairs_tested, pairs_left_out) = search.in_pairs(&strength)?;
-        let (joint_auc, joint_left_out) = search.through_others(&strength)?;
-        search.derived()?;
+        let (mut joint_auc, mut joint_left_out) = search.through_others(&strength)?;
+        // a code that is set aside may have hidden a carrier, and what is left says less without it
+        if search.derived()? {
+            (joint_auc, joint_left_out) = search.through_others(&strength)?;
+            search.derived()?;
+        }
         let excluded = |column: &String| !allowed.contains(column) && search.leaks.iter().any(|leak| leak.columns.contains(column));
         let names = table.columns().iter().map(|column| column.name.clone());
         Ok(LeakReport {
@@ -207,10 +211,11 @@ impl Search<'_> {
         Ok((Some(best), left_out))
     }
 
-    /// Looks for codes of columns that leak alone or carry one that does.
-    fn derived(&mut self) -> Result<()> {
+    /// Looks for codes of columns that leak alone or carry one that does; says whether there are any.
+    fn derived(&mut self) -> Result<bool> {
         let alone = |leak: &&Leak| leak.columns.len() == 1;
         let leaks: Vec<String> = self.leaks.iter().filter(alone).map(|leak| leak.columns[0].clone()).collect();
+        let before = self.leaks.len();
         for place in 0..self.aside.len() {
             for leak in &leaks {
                 self.ctx.check()?;
@@ -224,6 +229,6 @@ impl Search<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(self.leaks.len() > before)
     }
 }

@@ -1,6 +1,6 @@
 -- What was predicted, what came of it, and how far inputs have drifted: ordinary tables of whoever calls create_warehouse().
 
-CREATE FUNCTION empatia._prediction_ddl() RETURNS text
+CREATE FUNCTION empatia._risk_ddl() RETURNS text
 LANGUAGE sql IMMUTABLE AS $ddl$ SELECT $tables$
 CREATE TABLE IF NOT EXISTS {results}.prediction (
     prediction_id bigint GENERATED ALWAYS AS IDENTITY,
@@ -59,13 +59,13 @@ CREATE TABLE IF NOT EXISTS {results}.drift_history (
 );
 COMMENT ON TABLE {results}.drift_history IS 'drift of models of tables as check_drift() found it';
 $tables$ $ddl$;
-COMMENT ON FUNCTION empatia._prediction_ddl() IS 'tables of predictions, outcomes and drift';
+COMMENT ON FUNCTION empatia._risk_ddl() IS 'tables of predictions, outcomes and drift';
 
 CREATE FUNCTION empatia._ensure_predictions() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
     IF EXISTS (SELECT FROM empatia.warehouse) AND to_regclass(empatia._render('{results}.drift_history')) IS NULL THEN
-        EXECUTE empatia._render(empatia._prediction_ddl());
+        EXECUTE empatia._render(empatia._risk_ddl());
     END IF;
     PERFORM empatia._ensure_month(clock_timestamp());
 END
@@ -119,8 +119,6 @@ BEGIN
     PERFORM empatia._ensure_predictions();
     -- months that fell into the default partition
     FOR month IN EXECUTE empatia._render('SELECT DISTINCT date_trunc(''month'', predicted_at, ''UTC'') FROM {results}.prediction_other ORDER BY 1') LOOP
-        CREATE TEMPORARY TABLE empatia_moved ON COMMIT DROP AS SELECT NULL::bigint AS n LIMIT 0;
-        DROP TABLE pg_temp.empatia_moved;
         EXECUTE empatia._render('CREATE TEMPORARY TABLE empatia_moved AS SELECT * FROM {results}.prediction_other WHERE predicted_at >= $1 AND predicted_at < $2')
             USING month, date_trunc('month', month + interval '40 days', 'UTC');
         EXECUTE empatia._render('DELETE FROM {results}.prediction_other WHERE predicted_at >= $1 AND predicted_at < $2') USING month, date_trunc('month', month + interval '40 days', 'UTC');
@@ -144,7 +142,7 @@ BEGIN
     oldest := date_trunc('month', clock_timestamp() - keep, 'UTC');
     FOR found IN SELECT c.oid::regclass AS part, c.relname FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
                  WHERE h.inhparent = to_regclass(empatia._render('{results}.prediction')) AND c.relname ~ '^prediction_\d{4}_\d{2}$'
-                   AND to_timestamp(substr(c.relname, 12) || ' UTC', 'YYYY_MM TZ') < oldest LOOP
+                   AND make_timestamptz(substr(c.relname, 12, 4)::integer, substr(c.relname, 17, 2)::integer, 1, 0, 0, 0, 'UTC') < oldest LOOP
         EXECUTE format('SELECT count(*) FROM %s', found.part) INTO rows;
         EXECUTE format('DROP TABLE %s', found.part);
         partition := found.relname;
