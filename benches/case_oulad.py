@@ -117,8 +117,8 @@ added AS (
     INSERT INTO dw.fact_interaction
     SELECT client_id, source_id, -(%s::bigint * 10000 + row_number() OVER ()), user_id, interaction_type_id, amount, occurred_at, day,
            environment_id, course_id, space_id, subject_id, lecture_id FROM source RETURNING client_id, user_id, day)
-INSERT INTO dw.change (client_id, change_id, user_id, day)
-SELECT d.client_id, i.id, d.user_id, d.day FROM (SELECT DISTINCT client_id, user_id, day FROM added) d, (SELECT nextval('dw.change_id_seq') AS id) i
+INSERT INTO dw.change (client_id, change_id, user_id, day, only_added)
+SELECT d.client_id, i.id, d.user_id, d.day, true FROM (SELECT DISTINCT client_id, user_id, day FROM added) d, (SELECT nextval('dw.change_id_seq') AS id) i
 """
 
 

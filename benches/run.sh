@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The SQL benchmark. `make bench` builds, installs and starts a private server first, then comes here.
 #   CASE=reference,oulad,growth,kmeans   which cases (default: these; cancel is the fifth)
-#   SIZE=1,10                            growth: millions of interactions (default 1,10; 100 takes half an hour and 40 GB)
+#   SIZE=1,10                            growth: millions of interactions (default 1,10; 100 takes 70 GB of disk)
 #   RUNS=5                               repetitions of each measurement
 #   DATA=DIR                             OULAD's files (default ../shared/data/oulad)
 #   KEEP=1                               use the databases of an earlier run where they are still there

@@ -23,6 +23,8 @@ COMMENT ON FUNCTION empatia._try_k(text, integer, text[], integer, integer, bigi
 COMMENT ON FUNCTION empatia._segment_rank(bytea, double precision[]) IS 'rank of the segment that a feature vector belongs to';
 COMMENT ON FUNCTION empatia._classify_cells(integer, text, text, text, boolean, text[], bytea) IS 'brings the classes of a client''s part of the cube up to date with an encoded model; writes only what differs';
 COMMENT ON FUNCTION empatia._classify_with(integer, text, text, text, bytea, boolean) IS 'brings the predictions of a client''s part of the cube up to date with an encoded classifier; writes only what differs';
+COMMENT ON FUNCTION empatia._explain_row(integer, text, text, text, bigint, bigint, date, bigint) IS 'why a classifier says what it says of a row of the cube, feature by feature';
+COMMENT ON FUNCTION empatia._reason_words(text, text, double precision, boolean, integer, double precision[], text[], double precision[]) IS 'the words of empatia.feature_text for a number of a feature, to try texts out';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], bigint[], bigint[], date, date, integer, text) IS 'computes the cells of parts of a client''s cube in one pass over its facts, or over those of the students that changed, and writes what differs from the stored rows';
 COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';
 COMMENT ON FUNCTION empatia._checked_expression(text, text) IS 'an expression that stays within the parentheses it is put into, or an error';

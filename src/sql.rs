@@ -112,7 +112,8 @@ extension_sql_file!(
     name = "predict",
     requires = ["registry_functions"]
 );
-extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["predict"]);
+extension_sql_file!("../sql/model/explain.sql", name = "explain", requires = ["predict"]);
+extension_sql_file!("../sql/model/classify.sql", name = "classify", requires = ["explain"]);
 extension_sql_file!(
     "../sql/model/classify_changed.sql",
     name = "classify_changed",

@@ -52,8 +52,11 @@ DECLARE
     native boolean;
     left_out jsonb;
     written text[] := '{}';
+    newest date;
     classified jsonb;
     predicted jsonb;
+    predictors bigint[];
+    reassigned text[];
     reported boolean;
 BEGIN
     PERFORM empatia._combinations(level, grain);
@@ -67,17 +70,16 @@ BEGIN
         END IF;
         EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, b.model_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.model_version IS NOT NULL')
             INTO classified USING who.client_id;
-        EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, (b.date_from, b.date_to, b.dense_rows)::text) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.classifier_version IS NOT NULL')
-            INTO predicted USING who.client_id;
-        IF to_regclass('pg_temp._assigned') IS NOT NULL THEN
-            DROP TABLE pg_temp._assigned;
-        END IF;
+        EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, (b.date_from, b.date_to, b.dense_rows)::text), array_agg(b.classifier_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.classifier_version IS NOT NULL')
+            INTO predicted, predictors USING who.client_id;
+        PERFORM empatia._begin_changed();
         IF empatia._setting_value('assignment_basis') = 'universe'
-           AND EXISTS (SELECT FROM empatia.model m WHERE m.version IN (SELECT v.value::bigint FROM jsonb_each_text(classified) v) AND 'assigned_exercises' = ANY (m.features)) THEN
-            PERFORM empatia._note_assigned(who.client_id);
+           AND EXISTS (SELECT FROM empatia.model m WHERE (m.version IN (SELECT v.value::bigint FROM jsonb_each_text(classified) v) OR m.version = ANY (predictors)) AND 'assigned_exercises' = ANY (m.features)) THEN
+            PERFORM empatia._note_assigned(who.client_id, full_build);
         END IF;
         PERFORM empatia._doing(format('build_cube of %s, structure', who.code));
-        at_change := empatia._sync_cube(who.client_id);
+        at_change := empatia._sync_cube(who.client_id, full_build);
+        reassigned := CASE WHEN to_regclass('pg_temp._assigned') IS NOT NULL THEN empatia._stage_reassigned(who.client_id) ELSE '{}' END;
         left_out := NULL;
         reported := false;
         PERFORM empatia._doing(format('build_cube of %s, changed cells', who.code));
@@ -87,40 +89,55 @@ BEGIN
             PERFORM empatia._doing(format('build_cube of %s, cells', who.code));
             SELECT b.parts, b.left_out INTO parts, left_out FROM empatia._build_native(who.client_id, parts) b;
         END IF;
-        FOREACH part IN ARRAY parts LOOP
-            PERFORM empatia._doing(format('build_cube of %s, %s x %s', who.code, part.level, part.grain));
-            reported := reported OR part.mode = 'full';
-            IF NOT native AND part.mode <> 'unchanged' THEN
-                part := empatia._build_sql(who.client_id, part);
-                IF part.mode = 'full' THEN
+        FOR i IN 1 .. cardinality(parts) LOOP
+            IF NOT native AND parts[i].mode <> 'unchanged' THEN
+                PERFORM empatia._doing(format('build_cube of %s, %s x %s', who.code, parts[i].level, parts[i].grain));
+                parts[i] := empatia._build_sql(who.client_id, parts[i]);
+                IF parts[i].mode = 'full' THEN
                     left_out := coalesce(left_out, empatia._left_out(who.client_id, range.range_from, range.range_to));
                 END IF;
             END IF;
-            part := empatia._finish_part(who.client_id, part, at_change);
+        END LOOP;
+        parts := empatia._finish_parts(who.client_id, parts, at_change);
+        FOREACH part IN ARRAY parts LOOP
+            reported := reported OR part.mode = 'full';
             -- rows that had a category have one when this commits: readers never see them without
-            IF part.mode <> 'unchanged' AND classified ? (part.level || part.grain) THEN
+            IF (part.mode <> 'unchanged' OR part.level = ANY (reassigned)) AND classified ? (part.level || part.grain) THEN
+                PERFORM empatia._doing(format('build_cube of %s, classes of %s x %s', who.code, part.level, part.grain));
                 PERFORM empatia._classify_again(who.client_id, part, (classified ->> (part.level || part.grain))::bigint, native);
             END IF;
             -- so had those with a prediction; where no cell changed there may be new periods or members
             IF predicted ? (part.level || part.grain)
-               AND (part.mode <> 'unchanged' OR predicted ->> (part.level || part.grain) <> (part.date_from, part.date_to, part.dense_rows)::text) THEN
+               AND (part.mode <> 'unchanged' OR part.level = ANY (reassigned) OR predicted ->> (part.level || part.grain) <> (part.date_from, part.date_to, part.dense_rows)::text) THEN
                 PERFORM empatia._predict_part(who.client_id, part.level, part.grain, true);
             END IF;
-            -- statistics serve until a tenth of the rows is another
-            IF part.written_rows + part.deleted_rows > (CASE part.mode WHEN 'full' THEN 0 ELSE 1000 END) + part.stored_rows / 10 THEN
+            classified := classified - (part.level || part.grain);
+            predicted := predicted - (part.level || part.grain);
+            -- statistics serve until a tenth of the rows is another, but those of the newest period until it has some rows
+            IF part.written_rows + part.deleted_rows > (CASE part.mode WHEN 'full' THEN 0 ELSE 1000 END) + part.stored_rows / 10
+               OR part.written_rows > part.deleted_rows AND part.stored_rows > 1000 + 1.005 * (SELECT c.reltuples FROM pg_class c
+                      WHERE c.oid = to_regclass(empatia._render('{results}.') || quote_ident(lower(format('cube_%s_%s', part.level, part.grain))))) THEN
                 written := written || lower(format('cube_%s_%s', part.level, part.grain));
             END IF;
             done := (who.code, part.level, part.grain, part.date_from, part.date_to, part.mode, part.dense_rows, part.stored_rows, part.written_rows,
                      CASE WHEN reported THEN left_out END, part.seconds);
             RETURN NEXT done;
         END LOOP;
+        -- the number of assignments is that of the structure, which parts that this call did not build show, too
+        IF reassigned <> '{}' THEN
+            PERFORM empatia._classify_again(who.client_id, ROW (l, g, NULL, NULL, NULL, NULL, 'unchanged', NULL, false, 0, NULL, NULL, 0, 0, 0)::empatia.build_part,
+                                            (classified ->> (l || g))::bigint, native)
+            FROM unnest(reassigned) l, unnest(empatia._grains()) g WHERE classified ? (l || g);
+            PERFORM empatia._predict_part(who.client_id, l, g, true) FROM unnest(reassigned) l, unnest(empatia._grains()) g WHERE predicted ? (l || g);
+        END IF;
+        EXECUTE empatia._render('SELECT greatest($2, max(h.day)) FROM {dw}.change h WHERE h.client_id = $1 AND h.day <= $3') INTO newest USING who.client_id, newest, range.range_to;
         -- changes that every built part contains are of no more use
         EXECUTE empatia._render('DELETE FROM {dw}.change h WHERE h.client_id = $1
             AND h.change_id <= (SELECT min(b.change_id) FROM {results}.cube_build b WHERE b.client_id = $1)') USING who.client_id;
     END LOOP;
     IF written <> '{}' THEN
         PERFORM empatia._doing('build_cube, statistics');
-        PERFORM empatia._analyze_cube('cube', written);
+        PERFORM empatia._analyze_cube('cube', written, newest);
     END IF;
     PERFORM empatia._doing(NULL);
 END

@@ -33,31 +33,33 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     basis CONSTANT text := empatia._setting_value('assignment_basis');
     first_day CONSTANT integer := empatia._setting_value('first_day_of_week')::integer;
-    combination record;
     old record;
     touched record;
     counted jsonb := '{}';
     part empatia.build_part;
     parts empatia.build_part[] := '{}';
+    all_touched bigint := 0;
+    all_stored bigint := 0;
 BEGIN
-    FOR combination IN SELECT * FROM empatia._combinations(level, grain) LOOP
-        EXECUTE empatia._render('SELECT b.* FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
-            INTO old USING client_id, combination.combination_level, combination.combination_grain;
-        part := (combination.combination_level, combination.combination_grain, range_from, range_to, automatic_from, automatic_to, 'full',
+    FOR old IN EXECUTE empatia._render('SELECT c.combination_level, c.combination_grain, b.* FROM empatia._combinations($2, $3) WITH ORDINALITY c (combination_level, combination_grain, i)
+            LEFT JOIN {results}.cube_build b ON (b.client_id, b.level, b.grain) = ($1, c.combination_level, c.combination_grain) ORDER BY c.i') USING client_id, level, grain LOOP
+        part := (old.combination_level, old.combination_grain, range_from, range_to, automatic_from, automatic_to, 'full',
                  NULL, false, 0, old.stored_rows, NULL, 0, 0, 0);
         IF old.client_id IS NOT NULL AND NOT full_build AND old.assignment_basis = basis AND old.first_day_of_week = first_day
            -- days that new facts added to an automatic end of the range hold no facts that the change log does not know
            AND (old.date_from = range_from OR old.automatic_from AND automatic_from AND old.date_from > range_from AND part.grain <> 'ALL')
            AND (old.date_to = range_to OR old.automatic_to AND automatic_to AND old.date_to < range_to) THEN
             IF NOT counted ? old.change_id::text THEN
-                counted := counted || jsonb_build_object(old.change_id, (SELECT jsonb_object_agg(t.grain, to_jsonb(t))
-                    FROM empatia._touched_periods(client_id, old.change_id, range_from, range_to, first_day) t));
+                counted := counted || jsonb_build_object(old.change_id, CASE WHEN NOT empatia._everybody_changed(client_id, old.change_id)
+                    THEN (SELECT jsonb_object_agg(t.grain, to_jsonb(t)) FROM empatia._touched_periods(client_id, old.change_id, range_from, range_to, first_day) t) END);
             END IF;
             SELECT * INTO touched FROM jsonb_to_record(counted -> old.change_id::text -> part.grain) AS t (total bigint, whole boolean);
-            part.recount := touched.whole;
-            -- beyond a fifth of the cells one pass over all facts is cheaper than that many look-ups
-            part.mode := CASE WHEN touched.total = 0 THEN 'unchanged' WHEN touched.total <= 1000 OR touched.total <= old.stored_rows / 5 THEN 'incremental' ELSE 'full' END;
-            part.since := CASE part.mode WHEN 'full' THEN NULL ELSE old.change_id END;
+            part.recount := coalesce(touched.whole, false);
+            part.mode := CASE WHEN touched.total IS NULL THEN 'full' WHEN touched.total = 0 THEN 'unchanged'
+                              WHEN touched.total <= 1000 OR touched.total <= old.stored_rows / 5 THEN 'incremental' ELSE 'full?' END;
+            part.since := CASE WHEN touched.total > 0 THEN old.change_id END;
+            all_touched := all_touched + coalesce(touched.total, 0);
+            all_stored := all_stored + CASE WHEN touched.total > 0 THEN old.stored_rows ELSE 0 END;
         END IF;
         -- few changed cells of a part that is classified are classified by themselves
         IF old.model_version IS NOT NULL THEN
@@ -65,10 +67,31 @@ BEGIN
         END IF;
         parts := parts || part;
     END LOOP;
+    -- Beyond a fifth of the cells one pass over all facts is cheaper than that many look-ups. But what costs is reading all facts, and it is not
+    -- worth while for a part of few cells where the others do without.
+    FOR i IN 1 .. cardinality(parts) LOOP
+        part := parts[i];
+        IF part.mode = 'full?' THEN
+            part.mode := CASE WHEN all_touched <= all_stored / 5 THEN 'incremental' ELSE 'full' END;
+        END IF;
+        IF part.mode = 'full' THEN
+            part.since := NULL;
+        END IF;
+        parts[i] := part;
+    END LOOP;
     RETURN parts;
 END
 $$;
 COMMENT ON FUNCTION empatia._plan_parts(integer, text, text, date, date, boolean, boolean, boolean) IS 'decides how each part of a client''s cube has to be brought up to date';
+
+-- Other clients' partitions are none of this one's business.
+CREATE FUNCTION empatia._fact_tables(client_id integer, fact text) RETURNS SETOF regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT t.relid FROM pg_inherits i, pg_class c, pg_partition_tree(c.oid) t
+    WHERE i.inhparent = to_regclass(empatia._render('{dw}.') || fact) AND c.oid = i.inhrelid
+      AND pg_get_expr(c.relpartbound, c.oid) ~ format('^DEFAULT$|[( ]%s[,)]', client_id)
+$$;
+COMMENT ON FUNCTION empatia._fact_tables(integer, text) IS 'the partitions of a table of facts that hold those of a client';
 
 -- Whether the cells of a client can be computed in this process: its facts are ordinary tables of this database (those of a
 -- foreign or distributed table stay where they are, the query goes there), and no row security filters what is written.
@@ -81,11 +104,7 @@ BEGIN
     IF empatia._setting_value('builder') = 'sql' THEN
         RETURN false;
     END IF;
-    -- other clients' partitions are none of this one's business
-    SELECT array_agg(t.relid) INTO facts
-    FROM (VALUES ('fact_interaction'), ('fact_assignment')) f (name), pg_inherits i, pg_class c, pg_partition_tree(c.oid) t
-    WHERE i.inhparent = to_regclass(empatia._render('{dw}.') || f.name) AND c.oid = i.inhrelid
-      AND pg_get_expr(c.relpartbound, c.oid) ~ format('^DEFAULT$|[( ]%s[,)]', client_id);
+    SELECT array_agg(t) INTO facts FROM (VALUES ('fact_interaction'), ('fact_assignment')) f (name), empatia._fact_tables(client_id, f.name) t;
     IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
         EXECUTE 'SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition d WHERE d.logicalrelid = ANY ($1))' INTO distributed
             USING facts || to_regclass(empatia._render('{dw}.fact_interaction')) || to_regclass(empatia._render('{dw}.fact_assignment'));
@@ -116,10 +135,6 @@ BEGIN
     IF stale.levels IS NULL THEN
         RETURN;
     END IF;
-    IF to_regclass('pg_temp._changed') IS NOT NULL THEN
-        DROP TABLE pg_temp._changed;
-    END IF;
-    CREATE TEMP TABLE _changed (level text, grain text, user_id bigint, unit_id bigint, period_start date) ON COMMIT DROP;
     FOR cells IN SELECT * FROM empatia._build_cells(client_id, w.dw_schema::text, w.results_schema::text, stale.levels, stale.grains, stale.since, stale.keep_changed,
                                                     stale.date_from, stale.date_to, empatia._setting_value('first_day_of_week')::integer,
                                                     empatia._setting_value('assignment_basis')) LOOP
@@ -150,37 +165,53 @@ END
 $$;
 COMMENT ON FUNCTION empatia._build_native(integer, empatia.build_part[]) IS 'brings the parts that are not unchanged up to date in one pass, leaving the keys of changed cells in _changed; returns the parts with their rows and seconds, and the facts left out';
 
--- Periods and the entry in cube_build, once the cells are written.
-CREATE FUNCTION empatia._finish_part(client_id integer, part empatia.build_part, at_change bigint) RETURNS empatia.build_part
+-- Periods and the entries in cube_build, once the cells are written; of all parts at once, since most of the time would go into planning 35 times the same.
+CREATE FUNCTION empatia._finish_parts(client_id integer, parts empatia.build_part[], at_change bigint) RETURNS empatia.build_part[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
 DECLARE
-    began CONSTANT timestamptz := clock_timestamp();
     basis CONSTANT text := empatia._setting_value('assignment_basis');
     first_day CONSTANT integer := empatia._setting_value('first_day_of_week')::integer;
-    cube CONSTANT text := empatia._render('{results}.') || quote_ident(lower(format('cube_%s_%s', part.level, part.grain)));
-    periods bigint;
+    levels CONSTANT text[] := ARRAY(SELECT p.level FROM unnest(parts) p);
+    grains CONSTANT text[] := ARRAY(SELECT p.grain FROM unnest(parts) p);
+    -- all parts of a call have the same range
+    starts date[] := '{}';
+    ends date[] := '{}';
+    of_grain text[] := '{}';
+    dense jsonb;
+    part empatia.build_part;
 BEGIN
-    EXECUTE empatia._render('DELETE FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)
-        AND NOT EXISTS (SELECT FROM empatia.periods($3, $4, $5, $6) n WHERE (n.period_start, n.period_end) = (p.period_start, p.period_end))')
-        USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
-    EXECUTE empatia._render('INSERT INTO {results}.cube_period SELECT $1, $2, $3, n.period_start, n.period_end FROM empatia.periods($3, $4, $5, $6) n ON CONFLICT DO NOTHING')
-        USING client_id, part.level, part.grain, part.date_from, part.date_to, first_day;
-    EXECUTE empatia._render('SELECT count(*) FROM {results}.cube_period p WHERE (p.client_id, p.level, p.grain) = ($1, $2, $3)')
-        INTO periods USING client_id, part.level, part.grain;
-    EXECUTE empatia._render('SELECT (y.members ->> $2)::bigint * $3 FROM {results}.cube_sync y WHERE y.client_id = $1') INTO part.dense_rows USING client_id, part.level, periods;
-    -- rows of students who left go when the structure of the cube does, from every part
-    IF part.recount AND part.mode <> 'full' THEN
-        EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', cube) INTO part.stored_rows USING client_id;
-    END IF;
+    SELECT array_agg(n.grain), array_agg(p.period_start), array_agg(p.period_end) INTO of_grain, starts, ends
+    FROM (SELECT DISTINCT unnest(grains)) n (grain), empatia.periods(n.grain, parts[1].date_from, parts[1].date_to, first_day) p;
+    EXECUTE empatia._render($q$
+        WITH present AS MATERIALIZED (
+            SELECT b.level, b.grain, n.period_start, n.period_end FROM unnest($2, $3) b (level, grain) JOIN unnest($4, $5, $6) n (grain, period_start, period_end) USING (grain)),
+        gone AS (
+            DELETE FROM {results}.cube_period p WHERE p.client_id = $1 AND (p.level, p.grain) IN (SELECT b.level, b.grain FROM unnest($2, $3) b (level, grain))
+                AND (p.level, p.grain, p.period_start) NOT IN (SELECT n.level, n.grain, n.period_start FROM present n))
+        INSERT INTO {results}.cube_period AS p (client_id, level, grain, period_start, period_end)
+        SELECT $1, n.level, n.grain, n.period_start, n.period_end FROM present n
+        WHERE (n.level, n.grain, n.period_start, n.period_end) NOT IN (SELECT o.level, o.grain, o.period_start, o.period_end FROM {results}.cube_period o WHERE o.client_id = $1)
+        ON CONFLICT ON CONSTRAINT cube_period_pkey DO UPDATE SET period_end = excluded.period_end $q$) USING client_id, levels, grains, of_grain, starts, ends;
+    EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, (y.members ->> b.level)::bigint * (SELECT count(*) FROM unnest($4) n (grain) WHERE n.grain = b.grain))
+            FROM {results}.cube_sync y, unnest($2, $3) b (level, grain) WHERE y.client_id = $1') INTO dense USING client_id, levels, grains, of_grain;
+    FOR i IN 1 .. cardinality(parts) LOOP
+        part := parts[i];
+        part.dense_rows := dense -> (part.level || part.grain);
+        -- rows of students who left go when the structure of the cube does, from every part
+        IF part.recount AND part.mode <> 'full' THEN
+            EXECUTE format('SELECT count(*) FROM %s c WHERE c.client_id = $1', empatia._render('{results}.') || quote_ident(lower(format('cube_%s_%s', part.level, part.grain))))
+                INTO part.stored_rows USING client_id;
+        END IF;
+        parts[i] := part;
+    END LOOP;
     EXECUTE empatia._render($q$
         INSERT INTO {results}.cube_build AS b (client_id, level, grain, date_from, date_to, automatic_from, automatic_to, assignment_basis, first_day_of_week, change_id, stored_rows, dense_rows, built_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp())
+        SELECT $1, p.level, p.grain, p.date_from, p.date_to, p.automatic_from, p.automatic_to, $3, $4, $5, p.stored_rows, p.dense_rows, clock_timestamp() FROM unnest($2) p
         ON CONFLICT ON CONSTRAINT cube_build_pkey DO UPDATE SET date_from = excluded.date_from, date_to = excluded.date_to, automatic_from = excluded.automatic_from, automatic_to = excluded.automatic_to,
             assignment_basis = excluded.assignment_basis, first_day_of_week = excluded.first_day_of_week, change_id = excluded.change_id,
             stored_rows = excluded.stored_rows, dense_rows = excluded.dense_rows, built_at = excluded.built_at $q$)
-        USING client_id, part.level, part.grain, part.date_from, part.date_to, part.automatic_from, part.automatic_to, basis, first_day, at_change, part.stored_rows, part.dense_rows;
-    part.seconds := part.seconds + extract(epoch FROM clock_timestamp() - began);
-    RETURN part;
+        USING client_id, parts, basis, first_day, at_change;
+    RETURN parts;
 END
 $$;
-COMMENT ON FUNCTION empatia._finish_part(integer, empatia.build_part, bigint) IS 'records one level and grain of a client''s cube that was built';
+COMMENT ON FUNCTION empatia._finish_parts(integer, empatia.build_part[], bigint) IS 'records the parts of a client''s cube that were built';

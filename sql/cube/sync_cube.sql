@@ -164,25 +164,53 @@ END
 $$;
 COMMENT ON FUNCTION empatia._write_first_structure(integer) IS 'writes cube_unit and cube_member of a client whose cube was never built';
 
+CREATE FUNCTION empatia._everybody_changed(client_id integer, since bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    found boolean;
+BEGIN
+    EXECUTE empatia._render('SELECT EXISTS (SELECT FROM {dw}.change h WHERE h.client_id = $1 AND h.change_id > $2 AND h.user_id IS NULL)') INTO found USING client_id, since;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION empatia._everybody_changed(integer, bigint) IS 'whether facts changed after a change and nobody noted whose';
+
+-- Most refreshes have new interactions only: whose assignments are the same the change log tells. Only numbers that differ are written.
 CREATE FUNCTION empatia._write_assigned(client_id integer, since bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    who CONSTANT text := CASE WHEN since IS NULL THEN 'true'
-        ELSE '{user} IN (SELECT h.user_id FROM {dw}.change h WHERE h.client_id = $1 AND h.change_id > $2)' END;
+    who text := 'true';
+    users bigint[];
 BEGIN
-    EXECUTE empatia._render('DELETE FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {who}', 'who', replace(who, '{user}', 'a.user_id')) USING client_id, since;
+    IF since IS NOT NULL THEN
+        EXECUTE empatia._render($q$ SELECT array_agg(DISTINCT h.user_id) FROM {dw}.change h
+            WHERE h.client_id = $1 AND h.change_id > $2 AND (h.day IS NULL OR h.day = '-infinity') $q$) INTO users USING client_id, since;
+        IF users IS NULL THEN
+            RETURN;
+        END IF;
+        who := '{user} = ANY ($2)';
+    END IF;
     EXECUTE empatia._render($q$
-        INSERT INTO {results}.cube_assigned (client_id, level, user_id, unit_id, assigned_exercises)
-        SELECT f.client_id, v.level, f.user_id, v.unit_id, count(*)
-        FROM {dw}.fact_assignment f
-        JOIN {results}.cube_member m ON m.client_id = $1 AND m.level = 'SPA' AND m.unit_id = f.space_id AND m.user_id = f.user_id,
-        LATERAL (VALUES ('ENV', f.environment_id), ('CRS', f.course_id), ('SPA', f.space_id), ('SUB', f.subject_id), ('LEC', f.lecture_id)) v (level, unit_id)
-        JOIN {results}.cube_unit u ON u.client_id = $1 AND u.level = v.level AND u.unit_id = v.unit_id
-        WHERE f.client_id = $1 AND {who}
-        GROUP BY f.client_id, v.level, f.user_id, v.unit_id $q$, 'who', replace(who, '{user}', 'f.user_id')) USING client_id, since;
+        WITH now AS MATERIALIZED (
+            SELECT f.client_id, v.level, f.user_id, v.unit_id, count(*) AS assigned_exercises
+            FROM {dw}.fact_assignment f
+            JOIN {results}.cube_member m ON m.client_id = $1 AND m.level = 'SPA' AND m.unit_id = f.space_id AND m.user_id = f.user_id,
+            LATERAL (VALUES ('ENV', f.environment_id), ('CRS', f.course_id), ('SPA', f.space_id), ('SUB', f.subject_id), ('LEC', f.lecture_id)) v (level, unit_id)
+            JOIN {results}.cube_unit u ON u.client_id = $1 AND u.level = v.level AND u.unit_id = v.unit_id
+            WHERE f.client_id = $1 AND {whose_facts}
+            GROUP BY f.client_id, v.level, f.user_id, v.unit_id),
+        gone AS (
+            DELETE FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {whose_counts}
+            AND NOT EXISTS (SELECT FROM now n WHERE (n.level, n.user_id, n.unit_id) = (a.level, a.user_id, a.unit_id)))
+        INSERT INTO {results}.cube_assigned AS a (client_id, level, user_id, unit_id, assigned_exercises)
+        SELECT n.* FROM now n
+        WHERE NOT EXISTS (SELECT FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {whose_counts}
+                          AND (a.level, a.user_id, a.unit_id, a.assigned_exercises) = (n.level, n.user_id, n.unit_id, n.assigned_exercises))
+        ON CONFLICT ON CONSTRAINT cube_assigned_pkey DO UPDATE SET assigned_exercises = excluded.assigned_exercises $q$,
+        'whose_facts', replace(who, '{user}', 'f.user_id'), 'whose_counts', replace(who, '{user}', 'a.user_id')) USING client_id, users;
 END
 $$;
-COMMENT ON FUNCTION empatia._write_assigned(integer, bigint) IS 'counts assignments per member and unit, for everybody (since null) or for the students that changed since';
+COMMENT ON FUNCTION empatia._write_assigned(integer, bigint) IS 'counts assignments per member and unit, for everybody (since null) or for the students whose assignments changed since';
 
 -- What decides the structure of every client beside the rows of the warehouse; any difference counts.
 CREATE FUNCTION empatia._structure_conditions() RETURNS text
@@ -216,7 +244,7 @@ END
 $$;
 COMMENT ON FUNCTION empatia._count_members(integer) IS 'members of all units of a client''s cube, per level';
 
-CREATE FUNCTION empatia._sync_cube(client_id integer) RETURNS bigint
+CREATE FUNCTION empatia._sync_cube(client_id integer, full_build boolean) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     since bigint;
@@ -258,8 +286,8 @@ BEGIN
     END IF;
     EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO now_at USING client_id;
     now_at := greatest(now_at, since);
-    IF since IS NULL OR now_at > since THEN
-        PERFORM empatia._write_assigned(client_id, since);
+    IF since IS NULL OR full_build OR now_at > since THEN
+        PERFORM empatia._write_assigned(client_id, CASE WHEN NOT full_build AND NOT empatia._everybody_changed(client_id, since) THEN since END);
     END IF;
     EXECUTE empatia._render('INSERT INTO {results}.cube_sync AS y VALUES ($1, $2, $3, $4, clock_timestamp())
         ON CONFLICT ON CONSTRAINT cube_sync_pkey DO UPDATE
@@ -268,4 +296,4 @@ BEGIN
     RETURN now_at;
 END
 $$;
-COMMENT ON FUNCTION empatia._sync_cube(integer) IS 'brings units, members and assignment counts of the cube up to date; returns the last change that they contain';
+COMMENT ON FUNCTION empatia._sync_cube(integer, boolean) IS 'brings units, members and assignment counts of the cube up to date (full_build: counts of everybody, whatever the change log says); returns the last change that they contain';

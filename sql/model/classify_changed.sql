@@ -1,6 +1,22 @@
 -- A part that was classified and whose cells a build changed has a class for each of them again when the build commits: readers
 -- never see rows without. Where few cells changed only those are classified, and those whose number of assignments changed.
 
+-- What an earlier build of the same transaction left in these tables is not this build's. (Asked for by name: DROP IF EXISTS says that it skips.)
+CREATE FUNCTION empatia._begin_changed() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['_changed', '_assigned', '_noted', '_reassigned'] LOOP
+        IF to_regclass('pg_temp.' || name) IS NOT NULL THEN
+            EXECUTE 'DROP TABLE pg_temp.' || name;
+        END IF;
+    END LOOP;
+    CREATE TEMP TABLE _changed (level text, grain text, user_id bigint, unit_id bigint, period_start date) ON COMMIT DROP;
+END
+$$;
+COMMENT ON FUNCTION empatia._begin_changed() IS 'makes the temporary table _changed, for the keys of cells to classify again';
+
 -- Joined by key, cell by cell: no scan of the part, whatever the statistics of the temporary table.
 CREATE FUNCTION empatia._classify_changed(client_id integer, level text, grain text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error SET enable_hashjoin = off SET enable_mergejoin = off AS $$
@@ -42,39 +58,61 @@ $$;
 COMMENT ON FUNCTION empatia._classify_changed(integer, text, text) IS 'classifies the cells of a client, level and grain that _changed names';
 
 -- Before the structure of the cube is brought up to date: the numbers of assignments of those whose numbers that may change.
-CREATE FUNCTION empatia._note_assigned(client_id integer) RETURNS void
+CREATE FUNCTION empatia._note_assigned(client_id integer, full_build boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
     DROP TABLE IF EXISTS pg_temp._noted, pg_temp._assigned;
-    EXECUTE empatia._render('CREATE TEMP TABLE _noted ON COMMIT DROP AS SELECT DISTINCT h.user_id FROM {dw}.change h WHERE h.client_id = ') || client_id;
+    EXECUTE empatia._render($q$ CREATE TEMP TABLE _noted ON COMMIT DROP AS
+        SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client} AND (h.day IS NULL OR h.day = '-infinity')
+        UNION SELECT m.user_id FROM {results}.cube_member m
+        WHERE m.client_id = {client} AND m.level = 'SPA' AND ({full_build} OR EXISTS (SELECT FROM {dw}.change h WHERE h.client_id = {client} AND h.user_id IS NULL)) $q$,
+        'client', client_id::text, 'full_build', full_build::text);
     ANALYZE pg_temp._noted;
     EXECUTE empatia._render('CREATE TEMP TABLE _assigned ON COMMIT DROP AS SELECT a.level, a.user_id, a.unit_id, a.assigned_exercises
         FROM {results}.cube_assigned a WHERE a.user_id IN (SELECT n.user_id FROM pg_temp._noted n) AND a.client_id = ') || client_id;
 END
 $$;
-COMMENT ON FUNCTION empatia._note_assigned(integer) IS 'the numbers of assignments of students that changed, in _assigned, and those students, in _noted';
+COMMENT ON FUNCTION empatia._note_assigned(integer, boolean) IS 'the numbers of assignments of students whose assignments changed, in _assigned, and those students, in _noted';
+
+-- After it: the members and units whose number is another now.
+CREATE FUNCTION empatia._stage_reassigned(client_id integer) RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
+DECLARE
+    levels text[];
+BEGIN
+    DROP TABLE IF EXISTS pg_temp._reassigned;
+    EXECUTE empatia._render($q$
+        CREATE TEMP TABLE _reassigned ON COMMIT DROP AS
+        WITH now AS (SELECT a.level, a.user_id, a.unit_id, a.assigned_exercises FROM {results}.cube_assigned a
+                     WHERE a.client_id = {client} AND a.user_id IN (SELECT n.user_id FROM pg_temp._noted n)),
+        before AS (SELECT a.level, a.user_id, a.unit_id, a.assigned_exercises FROM pg_temp._assigned a)
+        SELECT d.level, d.user_id, d.unit_id FROM ((TABLE now EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE now)) d
+        UNION
+        -- who joined or left a unit was found only with the structure: all units
+        SELECT l.level, d.user_id, NULL FROM (SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client} AND h.day IS NULL EXCEPT SELECT n.user_id FROM pg_temp._noted n) d,
+            unnest(empatia._levels()) l (level)$q$, 'client', client_id::text);
+    ANALYZE pg_temp._reassigned;
+    SELECT array_agg(DISTINCT r.level) INTO levels FROM pg_temp._reassigned r;
+    RETURN coalesce(levels, '{}');
+END
+$$;
+COMMENT ON FUNCTION empatia._stage_reassigned(integer) IS 'members and units whose number of assignments is another than in _assigned, in _reassigned (unit null: all of the member''s); returns their levels';
 
 -- Cells are the same where only the number of assignments changed, but their class depends on it.
 CREATE FUNCTION empatia._note_reassigned(client_id integer, level text, grain text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_mergejoin = off AS $$
 BEGIN
     EXECUTE empatia._render($q$
-        WITH now AS (SELECT a.user_id, a.unit_id, a.assigned_exercises FROM {results}.cube_assigned a
-                     WHERE a.client_id = $1 AND a.level = $2 AND a.user_id IN (SELECT n.user_id FROM pg_temp._noted n)),
-        before AS (SELECT a.user_id, a.unit_id, a.assigned_exercises FROM pg_temp._assigned a WHERE a.level = $2)
         INSERT INTO pg_temp._changed (level, grain, user_id, unit_id, period_start)
         SELECT $2, $3, x.user_id, x.unit_id, x.period_start
-        FROM ((TABLE now EXCEPT TABLE before) UNION (TABLE before EXCEPT TABLE now)) d
-        JOIN {results}.{cube} x ON (x.client_id, x.user_id, x.unit_id) = ($1, d.user_id, d.unit_id)
+        FROM pg_temp._reassigned d JOIN {results}.{cube} x ON (x.client_id, x.user_id, x.unit_id) = ($1, d.user_id, d.unit_id) WHERE d.level = $2
         UNION
-        -- who joined or left a unit was found only then, with it
         SELECT $2, $3, x.user_id, x.unit_id, x.period_start
-        FROM (SELECT h.user_id FROM {dw}.change h WHERE h.client_id = $1 EXCEPT SELECT n.user_id FROM pg_temp._noted n) d
-        JOIN {results}.{cube} x ON (x.client_id, x.user_id) = ($1, d.user_id) $q$,
+        FROM pg_temp._reassigned d JOIN {results}.{cube} x ON (x.client_id, x.user_id) = ($1, d.user_id) WHERE d.level = $2 AND d.unit_id IS NULL $q$,
         'cube', quote_ident(lower(format('cube_%s_%s', level, grain)))) USING client_id, level, grain;
 END
 $$;
-COMMENT ON FUNCTION empatia._note_reassigned(integer, text, text) IS 'adds the cells to _changed of members and units whose number of assignments is another than in _assigned';
+COMMENT ON FUNCTION empatia._note_reassigned(integer, text, text) IS 'adds the cells of the members and units of _reassigned to _changed';
 
 -- version: of the model that classified the part; native: whether _changed is there.
 CREATE FUNCTION empatia._classify_again(client_id integer, part empatia.build_part, version bigint, native boolean) RETURNS void
@@ -83,7 +121,7 @@ DECLARE
     applies CONSTANT bigint := empatia._model_for(part.level, part.grain, client_id);
 BEGIN
     IF native AND applies = version AND part.written_rows + part.deleted_rows <= part.keep_changed THEN
-        IF to_regclass('pg_temp._assigned') IS NOT NULL THEN
+        IF to_regclass('pg_temp._reassigned') IS NOT NULL THEN
             PERFORM empatia._note_reassigned(client_id, part.level, part.grain);
         END IF;
         PERFORM empatia._classify_changed(client_id, part.level, part.grain);

@@ -93,7 +93,7 @@ BEGIN
         END LOOP;
     END LOOP;
     relation := to_regclass(empatia._render('{results}.cube_reason'));
-    IF empatia._needs_analyze(relation, NULL) THEN
+    IF empatia._needs_analyze(relation, pg_relation_size(relation) / 8192 * 80) THEN
         EXECUTE format('ANALYZE (SKIP_LOCKED) %s', relation);
     END IF;
 END

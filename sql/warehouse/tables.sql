@@ -256,12 +256,15 @@ COMMENT ON TABLE {dw}.reject IS 'rows that could not be loaded, with the reason;
 CREATE TABLE {dw}.change (
     client_id integer NOT NULL,
     change_id bigint NOT NULL,
-    user_id bigint NOT NULL,
-    day date
+    user_id bigint,
+    day date,
+    only_added boolean NOT NULL DEFAULT false
 );
 CREATE SEQUENCE {dw}.change_id_seq OWNED BY {dw}.change.change_id;
 CREATE INDEX ON {dw}.change (client_id, change_id);
 COMMENT ON TABLE {dw}.change IS 'what load() changed since the cube was built: build_cube() recomputes these students'' periods';
-COMMENT ON COLUMN {dw}.change.day IS 'null: every period of the student';
+COMMENT ON COLUMN {dw}.change.user_id IS 'null: every student, since the load saw no cube that would have to be told whose facts it changed';
+COMMENT ON COLUMN {dw}.change.day IS 'null: every period of the student; -infinity: assignments of the student changed, perhaps on no day';
+COMMENT ON COLUMN {dw}.change.only_added IS 'interactions came and nothing else happened, so that no row of the cube can have gone and no grade be another';
 $tables$ $ddl$;
 COMMENT ON FUNCTION empatia._fact_ddl() IS 'DDL of the facts, rejects and change log, as a template';

@@ -44,10 +44,10 @@ CREATE FUNCTION empatia._change_days_sql(relation text, alias text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE relation
         WHEN 'fact_interaction' THEN format('(VALUES (%s.day))', alias)
-        WHEN 'fact_assignment' THEN format('(VALUES (coalesce(%1$s.submitted_day, ''-infinity'')), (coalesce(%1$s.due_day, %1$s.assigned_day, ''-infinity'')))', alias)
+        WHEN 'fact_assignment' THEN format('(VALUES (coalesce(%1$s.submitted_day, ''-infinity'')), (coalesce(%1$s.due_day, %1$s.assigned_day, ''-infinity'')), (''-infinity''))', alias)
     END
 $$;
-COMMENT ON FUNCTION empatia._change_days_sql(text, text) IS 'days of a fact row in which the cube may change; -infinity: in none, but the student''s assignments changed';
+COMMENT ON FUNCTION empatia._change_days_sql(text, text) IS 'days of a fact row in which the cube may change; -infinity: the student''s assignments changed, and with them perhaps their number';
 
 CREATE FUNCTION empatia._analyze(relation text, client_id integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = error AS $$
@@ -113,15 +113,16 @@ BEGIN
 
     IF tracked THEN
         EXECUTE empatia._render($q$
-            INSERT INTO {dw}.change (client_id, change_id, user_id, day)
-            SELECT $1, i.id, c.user_id, c.day
+            INSERT INTO {dw}.change (client_id, change_id, user_id, day, only_added)
+            SELECT $1, i.id, c.user_id, c.day, $2 AND bool_and(c.added)
             FROM (SELECT nextval('{dw}.change_id_seq') AS id) i, (
-                SELECT d.user_id, v.day FROM pg_temp._diff d, LATERAL {new_days} v (day)
-                UNION SELECT (d._old).user_id, v.day FROM pg_temp._diff d, LATERAL {old_days} v (day) WHERE NOT d._new
-                UNION SELECT g.user_id, v.day FROM pg_temp._gone g, LATERAL {gone_days} v (day)) c $q$,
+                SELECT d.user_id, v.day, d._new AS added FROM pg_temp._diff d, LATERAL {new_days} v (day)
+                UNION ALL SELECT (d._old).user_id, v.day, false FROM pg_temp._diff d, LATERAL {old_days} v (day) WHERE NOT d._new
+                UNION ALL SELECT g.user_id, v.day, false FROM pg_temp._gone g, LATERAL {gone_days} v (day)) c
+            GROUP BY i.id, c.user_id, c.day $q$,
             'new_days', empatia._change_days_sql(stream.relation, 'd'),
             'old_days', empatia._change_days_sql(stream.relation, '(d._old)'),
-            'gone_days', empatia._change_days_sql(stream.relation, 'g')) USING src.client_id;
+            'gone_days', empatia._change_days_sql(stream.relation, 'g')) USING src.client_id, stream.relation = 'fact_interaction';
     END IF;
     IF empatia._keeps_removed(stream.relation) THEN
         EXECUTE format('UPDATE %s t SET removed = true FROM pg_temp._gone d WHERE t.client_id = $1 AND NOT t.removed AND %s', target, keys) USING src.client_id;
@@ -135,6 +136,10 @@ BEGIN
         CASE WHEN empty THEN '_staged' ELSE '_diff' END,
         CASE WHEN empty THEN 'd._reason IS NULL AND NOT d._deleted' ELSE 'd._new' END) USING src.client_id;
     GET DIAGNOSTICS inserted = ROW_COUNT;
+    -- a first build may run beside this load without seeing it, nor being seen by it: the next one finds that everybody's facts may be others
+    IF stream.relation LIKE 'fact%' AND NOT tracked AND inserted + updated + deleted > 0 THEN
+        EXECUTE empatia._render('INSERT INTO {dw}.change (client_id, change_id) SELECT $1, nextval(''{dw}.change_id_seq'')') USING src.client_id;
+    END IF;
     -- the streams and the build that follow join this table: without statistics the planner takes it for empty
     IF inserted > 1000 THEN
         PERFORM empatia._analyze(stream.relation, src.client_id);

@@ -13,13 +13,13 @@ use empatia_engine::context::{Context, Reservation};
 use empatia_engine::cube::{Cell, Combinations, CubeBuilder, CubeParams, CubePlan, Level};
 use empatia_engine::error::EngineError;
 
+use super::added::Added;
 use super::changes::{grow, Change, Delta, Moved};
 use super::chunks::{capacity, Chunk, Chunks, QUEUED};
 use super::facts::{read_facts, Runs, Stopped, Whose};
-use super::stored::{key_of, same, Part, Stored};
+use super::stored::{key_of, same, Key, Part, Stored};
 use super::structure::Structure;
 use super::touched::{bit, grains, grains_of, period_of, Grains, Touched};
-use crate::error::Error;
 use crate::pg::threads::run_feeding;
 
 /// Part of the budget that facts leave for cells and rows.
@@ -66,6 +66,8 @@ pub(super) struct Attempt<'a> {
     cells: Table<Vec<Cell>>,
     /// Students with a grade on a day that changed, ascending.
     graded: Vec<usize>,
+    /// Units with facts on days that changed, of students to whom only interactions were added.
+    added: Option<Added>,
     outcome: Outcome,
     memory: Reservation,
 }
@@ -95,6 +97,7 @@ impl<'a> Attempt<'a> {
             computed: users.iter().map(of_user).collect(),
             cells: Default::default(),
             graded: Vec::new(),
+            added: None,
             outcome: Outcome {
                 changes: Default::default(),
                 moved: Default::default(),
@@ -159,12 +162,24 @@ impl<'a> Attempt<'a> {
         let _others = self.context.reserve(self.context.budget() / OTHER_SHARE)?;
         let params = *plan.params();
         let mut builder = CubeBuilder::ordered(self.context, plan, &self.structure.members)?;
-        let mut graded = Vec::new();
+        let (mut graded, mut added, mut last) = (Vec::new(), Added::new(self.context)?, None);
         read_facts(
             self.structure,
             &Whose::Runs(runs),
             &params,
             &mut builder,
+            |fact| {
+                if last.is_none_or(|(user, _)| user != fact.user) {
+                    last = self
+                        .position(fact.user)
+                        .map(|position| (fact.user, self.users[position]));
+                }
+                let user = last.map(|(_, user)| user).filter(|user| self.only_added(*user));
+                match user.and_then(|user| self.touched.first_day(user, fact.day, fact.day)) {
+                    Some(_) => added.push(fact),
+                    None => Ok(()),
+                }
+            },
             |user, day| {
                 let Some((position, day)) = self.position(user).zip(day).filter(|_| !self.all_grains) else {
                     return;
@@ -177,6 +192,8 @@ impl<'a> Attempt<'a> {
         )?;
         graded.sort_unstable();
         self.graded = graded;
+        added.finish();
+        self.added = Some(added);
         Ok(builder)
     }
 
@@ -224,7 +241,11 @@ impl<'a> Attempt<'a> {
             if self.computed[position][level.index()] & bit(grain) == 0 {
                 continue;
             }
+            let added = self.added.as_ref().filter(|_| self.only_added(self.users[position]));
             for cell in of_user {
+                if added.is_some_and(|added| !added.contains(level, cell.user, cell.unit)) {
+                    continue;
+                }
                 let period = periods.as_slice()[cell.period as usize];
                 if self
                     .touched
@@ -244,16 +265,21 @@ impl<'a> Attempt<'a> {
     fn compare(&mut self, level: Level, grain: Grain) -> Result<(), Stopped> {
         let mut runs = Runs::default();
         for (user, of_user) in self.users.iter().zip(&self.computed) {
-            if of_user[level.index()] & bit(grain) != 0 {
+            if of_user[level.index()] & bit(grain) != 0 && !self.only_added(*user) {
                 self.touched.periods_of(*user, grain, self.plan, &mut runs);
             }
         }
-        if runs.is_empty() {
+        let cells = std::mem::take(&mut self.cells[level.index()][grain.index()]);
+        if runs.is_empty() && cells.is_empty() {
             return Ok(());
         }
-        let part = self.part(level, grain);
-        let stored = self.stored(|on_row| part.of_runs(&runs.merged(), on_row))?;
-        let cells = std::mem::take(&mut self.cells[level.index()][grain.index()]);
+        let keys = cells.iter().map(key_of).filter(|(user, ..)| {
+            self.position(*user)
+                .is_some_and(|position| self.only_added(self.users[position]))
+        });
+        let _keys = self.context.reserve_for::<Key>(2 * cells.len())?;
+        let keys: Vec<Key> = keys.collect();
+        let stored = self.part(level, grain).rows(&runs, &keys, &mut self.memory)?;
         let mut cells = cells.iter().peekable();
         for row in &stored {
             while let Some(cell) = cells.next_if(|cell| key_of(cell) < row.key) {
@@ -276,27 +302,10 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Rows by key.
-    fn stored(
-        &mut self,
-        read: impl FnOnce(&mut dyn FnMut(Stored) -> crate::error::Result<()>) -> crate::error::Result<u64>,
-    ) -> Result<Vec<Stored>, Stopped> {
-        let mut stored = Vec::new();
-        let mut full = None;
-        let done = read(&mut |row| {
-            if let Err(error) = grow(&mut stored, &mut self.memory) {
-                full = Some(error);
-                return Err(Error::internal("rows do not fit into the memory budget"));
-            }
-            stored.push(row);
-            Ok(())
-        });
-        if let Some(full) = full {
-            return Err(full.into());
-        }
-        done?;
-        stored.sort_unstable_by_key(|row| row.key);
-        Ok(stored)
+    /// Whether new interactions are all that happened to a user: then no row has gone, and rows of units without facts on the days
+    /// that changed are as they were.
+    fn only_added(&self, user: usize) -> bool {
+        !self.all_grains && self.touched.only_added(user)
     }
 
     /// Takes down the difference between a row and a cell of the same key, for this grain and those that follow from it.
@@ -366,7 +375,10 @@ impl<'a> Attempt<'a> {
     fn suspect(&mut self, id: i64) {
         if let Some(position) = self.position(id).filter(|_| !self.all_grains) {
             let user = self.users[position];
-            if self.graded.binary_search(&user).is_ok() && self.outcome.again.last() != Some(&user) {
+            if !self.only_added(user)
+                && self.graded.binary_search(&user).is_ok()
+                && self.outcome.again.last() != Some(&user)
+            {
                 self.outcome.again.push(user);
             }
         }

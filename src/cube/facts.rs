@@ -2,10 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use empatia_engine::cube::{Assignment, Basis, CubeBuilder, CubeParams, Interaction, Path};
+use empatia_engine::cube::{Assignment, Basis, CubeBuilder, CubeParams, Interaction, Level, Page, Path, PathNumber};
 use empatia_engine::error::EngineError;
 
 use super::left_out::LeftOut;
+use super::packed_facts::StoredInteraction;
 use super::structure::{Source, Structure};
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{self, Bool, Date, Float8, Int2, Int8};
@@ -79,7 +80,8 @@ pub(super) enum Whose {
     Runs(Runs),
 }
 
-/// Reads facts into `builder`; `on_grade` is told who has a grade, and the day that it counts on.
+/// Reads facts into `builder`; `on_interaction` is shown those that count, `on_grade` is told who has a grade, and the day that it
+/// counts on.
 ///
 /// Returns those left out, but for interactions inside the range by people who are not students of the space: those
 /// the engine counts.
@@ -88,12 +90,14 @@ pub(super) fn read_facts(
     whose: &Whose,
     params: &CubeParams,
     builder: &mut CubeBuilder,
+    on_interaction: impl FnMut(&Interaction) -> Result<(), EngineError>,
     on_grade: impl FnMut(i64, Option<i32>),
 ) -> Result<LeftOut, Stopped> {
     let mut reader = Reader {
         params,
         structure,
         builder,
+        on_interaction,
         on_grade,
         left_out: LeftOut::default(),
         full: None,
@@ -106,57 +110,130 @@ pub(super) fn read_facts(
     }
 }
 
+pub(super) const INTERACTION_COLUMNS: [ColumnType; 9] = [Int8, Int2, Int8, Date, Int8, Int8, Int8, Int8, Int8];
+
+/// All of client `$1`; more conditions may follow.
+pub(super) fn select_interactions(dw: &str) -> String {
+    format!(
+        "SELECT f.user_id, f.interaction_type_id, f.amount, f.day, {PATH_COLUMNS} FROM {dw}.fact_interaction f WHERE f.client_id = $1"
+    )
+}
+
+/// A row of [`select_interactions`].
+#[inline(always)]
+pub(super) fn interaction_of(row: &Row<'_>) -> Result<StoredInteraction> {
+    let (Some(user), Some(kind), Some(amount), Some(day)) = (row.i64(0), row.i16(1), row.i64(2), row.date(3)) else {
+        return Err(null_in("fact_interaction"));
+    };
+    let path = path_of(row, 4);
+    Ok(StoredInteraction {
+        user,
+        kind,
+        amount,
+        day,
+        path,
+    })
+}
+
 const PATH_COLUMNS: &str = "f.environment_id, f.course_id, f.space_id, f.subject_id, f.lecture_id";
 
-struct Reader<'a, F> {
+struct Reader<'a, I, G> {
     params: &'a CubeParams,
     structure: &'a Structure,
     builder: &'a mut CubeBuilder,
-    on_grade: F,
+    on_interaction: I,
+    on_grade: G,
     left_out: LeftOut,
     full: Option<EngineError>,
 }
 
-impl<F: FnMut(i64, Option<i32>)> Reader<'_, F> {
+impl<I, G> Reader<'_, I, G>
+where
+    I: FnMut(&Interaction) -> Result<(), EngineError>,
+    G: FnMut(i64, Option<i32>),
+{
     fn interactions(&mut self, whose: &Whose) -> Result<()> {
-        const COLUMNS: [ColumnType; 9] = [Int8, Int2, Int8, Date, Int8, Int8, Int8, Int8, Int8];
+        if let Whose::Users(users) = whose {
+            if self.packed_interactions(users)? {
+                return Ok(());
+            }
+        }
         let structure = self.structure;
-        let select = format!("SELECT f.user_id, f.interaction_type_id, f.amount, f.day, {PATH_COLUMNS}");
-        let day = Some("f.day");
-        run(
-            &select,
-            "fact_interaction",
-            &structure.source,
-            whose,
-            day,
-            &COLUMNS,
-            |row| {
-                let (Some(user), Some(kind), Some(amount), Some(day)) =
-                    (row.i64(0), row.i16(1), row.i64(2), row.date(3))
-                else {
-                    return Err(null_in("fact_interaction"));
-                };
-                let path = path_of(row, 4);
-                // a fact of no known kind adds to no measure, but is reported like the others
-                match structure.kinds.get(kind).filter(|_| self.params.range.contains(day)) {
-                    Some(kind) => {
-                        let fact = Interaction {
-                            user,
-                            path,
-                            day,
-                            kind,
-                            amount,
-                        };
-                        let pushed = self.builder.push_interaction(&fact);
-                        self.pushed(pushed)
-                    }
-                    None => {
-                        self.report(user, row.i64(6), Some(day));
-                        Ok(())
-                    }
+        let (select, day) = (select_interactions(&structure.source.dw), Some("f.day"));
+        run(&select, &structure.source, whose, day, &INTERACTION_COLUMNS, |row| {
+            let StoredInteraction {
+                user,
+                kind,
+                amount,
+                day,
+                path,
+            } = interaction_of(row)?;
+            // a fact of no known kind adds to no measure, but is reported like the others
+            match structure.kinds.get(kind).filter(|_| self.params.range.contains(day)) {
+                Some(kind) => {
+                    let fact = Interaction {
+                        user,
+                        path,
+                        day,
+                        kind,
+                        amount,
+                    };
+                    let shown = (self.on_interaction)(&fact);
+                    let pushed = shown.and_then(|()| self.builder.push_interaction(&fact));
+                    self.pushed(pushed)
                 }
-            },
-        )
+                None => {
+                    self.report(user, path.unit(Level::Space), Some(day));
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// The same by parallel workers; false where there are none.
+    fn packed_interactions(&mut self, users: &RangeInclusive<i64>) -> Result<bool> {
+        let structure = self.structure;
+        let Some(parallel) = structure.parallel_for(users) else {
+            return Ok(false);
+        };
+        let Ok(_reserved) = parallel.reserve() else {
+            return Ok(false);
+        };
+        let mut paths: Vec<Vec<(PathNumber, Option<i64>)>> = Vec::new();
+        parallel.read(&structure.source, users, |worker, page| {
+            if paths.len() <= worker {
+                paths.resize_with(worker + 1, Vec::new);
+            }
+            let page = Page::new(page)?;
+            self.page(&page, &mut paths[worker])
+        })
+    }
+
+    /// Takes the facts of a page in; `paths` are those that its packer told so far.
+    fn page(&mut self, page: &Page<'_>, paths: &mut Vec<(PathNumber, Option<i64>)>) -> Result<()> {
+        if page.begins_anew {
+            paths.clear();
+        }
+        for path in page.new_paths() {
+            let number = self.builder.number(&path);
+            paths.push((self.pushed(number)?, path.unit(Level::Space)));
+        }
+        for fact in page.facts() {
+            let (number, space) = *paths
+                .get(fact.path as usize)
+                .ok_or_else(|| Error::internal("a page of facts names a path that no page told"))?;
+            let kind = self.structure.kinds.get(fact.kind);
+            match kind.filter(|_| self.params.range.contains(fact.day)) {
+                Some(kind) => {
+                    let pushed = self
+                        .builder
+                        .push_numbered(fact.user, number, fact.day, kind, fact.amount);
+                    self.pushed(pushed)?;
+                }
+                None => self.report(fact.user, space, Some(fact.day)),
+            }
+        }
+        Ok(())
     }
 
     fn assignments(&mut self, whose: &Whose) -> Result<()> {
@@ -164,45 +241,38 @@ impl<F: FnMut(i64, Option<i32>)> Reader<'_, F> {
         let structure = self.structure;
         let select = format!(
             "SELECT f.user_id, f.assigned_day, f.due_day, f.submitted_day, coalesce(f.submitted_at > f.due_at, false), \
-             f.grade / nullif(f.max_grade, 0), {PATH_COLUMNS}"
+             f.grade / nullif(f.max_grade, 0), {PATH_COLUMNS} FROM {}.fact_assignment f WHERE f.client_id = $1",
+            structure.source.dw
         );
         // a student has few, and no index knows all their days
-        run(
-            &select,
-            "fact_assignment",
-            &structure.source,
-            whose,
-            None,
-            &COLUMNS,
-            |row| {
-                let (Some(user), Some(late)) = (row.i64(0), row.bool(4)) else {
-                    return Err(null_in("fact_assignment"));
+        run(&select, &structure.source, whose, None, &COLUMNS, |row| {
+            let (Some(user), Some(late)) = (row.i64(0), row.bool(4)) else {
+                return Err(null_in("fact_assignment"));
+            };
+            let fact = Assignment {
+                user,
+                path: path_of(row, 6),
+                assigned: row.date(1),
+                due: row.date(2),
+                submitted: row.date(3),
+                late,
+                grade: row.f64(5),
+            };
+            let space = row.i64(8);
+            // without space the engine leaves it out, and counts it, too
+            if space.is_some() {
+                self.report(user, space, fact.submitted);
+            }
+            if fact.grade.is_some() && fact.submitted.is_some() {
+                let day = match self.params.basis {
+                    Basis::Universe => fact.submitted,
+                    Basis::Due => fact.due.or(fact.assigned),
                 };
-                let fact = Assignment {
-                    user,
-                    path: path_of(row, 6),
-                    assigned: row.date(1),
-                    due: row.date(2),
-                    submitted: row.date(3),
-                    late,
-                    grade: row.f64(5),
-                };
-                let space = row.i64(8);
-                // without space the engine leaves it out, and counts it, too
-                if space.is_some() {
-                    self.report(user, space, fact.submitted);
-                }
-                if fact.grade.is_some() && fact.submitted.is_some() {
-                    let day = match self.params.basis {
-                        Basis::Universe => fact.submitted,
-                        Basis::Due => fact.due.or(fact.assigned),
-                    };
-                    (self.on_grade)(user, day);
-                }
-                let pushed = self.builder.push_assignment(&fact);
-                self.pushed(pushed)
-            },
-        )
+                (self.on_grade)(user, day);
+            }
+            let pushed = self.builder.push_assignment(&fact);
+            self.pushed(pushed)
+        })
     }
 
     /// Counts a fact that the engine does not, or not by the same reasons; `None` for a day that is in any range.
@@ -218,22 +288,21 @@ impl<F: FnMut(i64, Option<i32>)> Reader<'_, F> {
         }
     }
 
+    /// Remembers an error of memory as such.
     #[inline]
-    fn pushed(&mut self, pushed: Result<(), EngineError>) -> Result<()> {
-        match pushed {
-            Ok(()) => Ok(()),
-            Err(full @ EngineError::Memory { .. }) => {
-                self.full = Some(full);
-                Err(Error::internal("facts do not fit into the memory budget"))
+    fn pushed<T>(&mut self, pushed: Result<T, EngineError>) -> Result<T> {
+        pushed.map_err(|error| match error {
+            EngineError::Memory { .. } => {
+                self.full = Some(error);
+                Error::internal("facts do not fit into the memory budget")
             }
-            Err(other) => Err(other.into()),
-        }
+            other => other.into(),
+        })
     }
 }
 
 fn run(
     select: &str,
-    table: &str,
     source: &Source,
     whose: &Whose,
     day: Option<&str>,
@@ -241,9 +310,8 @@ fn run(
     on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let client = source.client_id;
-    let select = format!("{select} FROM {}.{table} f WHERE f.client_id = $1", source.dw);
     match whose {
-        Whose::Users(users) if *users == (i64::MIN..=i64::MAX) => query(&select, &[client.into()], columns, on_row)?,
+        Whose::Users(users) if *users == (i64::MIN..=i64::MAX) => query(select, &[client.into()], columns, on_row)?,
         Whose::Users(users) => {
             let sql = format!("{select} AND f.user_id BETWEEN $2 AND $3");
             let args = [client.into(), (*users.start()).into(), (*users.end()).into()];

@@ -20,10 +20,13 @@ use super::facts::{read_facts, Stopped, Whose};
 use super::left_out::LeftOut;
 use super::structure::Structure;
 use crate::error::Result;
+use crate::pg::memory::{give_back, with_maintenance_memory};
 use crate::pg::threads::run_feeding;
 
 /// Part of the budget that facts leave for computing cells.
 const COMPUTING_SHARE: usize = 3;
+/// Part of the budget that building indexes may take.
+const INDEXING_SHARE: usize = 2;
 
 /// One pass: what it works with and what it did so far.
 pub(super) struct Pass<'a> {
@@ -95,9 +98,12 @@ impl<'a> Pass<'a> {
         }
         self.writing += began.elapsed();
         let began = Instant::now();
-        for target in self.targets.iter().filter(|target| target.counts.inserted > 0) {
-            target.finish(&self.structure.source)?;
-        }
+        // what the facts took is free, and sorting keys may take no more than they
+        give_back();
+        with_maintenance_memory(self.context.budget() / INDEXING_SHARE, || {
+            let mut grown = self.targets.iter().filter(|target| target.counts.inserted > 0);
+            grown.try_for_each(|target| target.finish(&self.structure.source))
+        })?;
         self.indexing = began.elapsed();
         self.log();
         Ok(())
@@ -123,6 +129,7 @@ impl<'a> Pass<'a> {
             &Whose::Users(users.clone()),
             params,
             &mut builder,
+            |_| Ok(()),
             |_, _| (),
         )?;
         Ok((builder, left_out))

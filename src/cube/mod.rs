@@ -1,5 +1,6 @@
 //! `build_cube()`'s native way: facts of a client through the engine's one pass into the partitions of the cube.
 
+mod added;
 mod attempt;
 mod build_cells;
 mod changed;
@@ -9,8 +10,11 @@ mod diff;
 mod facts;
 mod full;
 mod left_out;
+mod packed_facts;
 mod refresh;
 mod stored;
 mod structure;
 mod touched;
 mod write_cells;
+
+pub(crate) use packed_facts::pack_facts;

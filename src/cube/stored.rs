@@ -1,10 +1,12 @@
 //! Rows that a part of the cube holds already, and how they compare with computed cells.
 
 use empatia_engine::calendar::Grain;
+use empatia_engine::context::Reservation;
 use empatia_engine::cube::{Cell, Level, Measures};
 use pgrx::datum::DatumWithOid;
 
-use super::facts::Runs;
+use super::changes::grow;
+use super::facts::{Runs, Stopped};
 use super::structure::Source;
 use super::write_cells::partition;
 use crate::error::{Error, Result};
@@ -133,7 +135,7 @@ impl Part<'_> {
     }
 
     /// Rows of the periods that begin in these runs of days; a user's follow each other.
-    pub fn of_runs(&self, runs: &Runs, mut on_row: impl FnMut(Stored) -> Result<()>) -> Result<u64> {
+    fn of_runs(&self, runs: &Runs, mut on_row: impl FnMut(Stored) -> Result<()>) -> Result<u64> {
         let sql = format!(
             "SELECT i.* FROM unnest($2, $3, $4) r (user_id, first_day, last_day), LATERAL ({SELECT} FROM {} c \
              WHERE c.client_id = $1 AND c.user_id = r.user_id \
@@ -145,6 +147,55 @@ impl Part<'_> {
             runs.users.clone().into(),
             runs.first_days.clone().into(),
             runs.last_days.clone().into(),
+        ];
+        self.read(&sql, &args, &COLUMNS, |row| on_row(checked(row)?))
+    }
+
+    /// Rows of the periods that begin in these runs of days and those with these keys, by key.
+    pub fn rows(
+        &self,
+        runs: &Runs,
+        keys: &[Key],
+        memory: &mut Reservation,
+    ) -> std::result::Result<Vec<Stored>, Stopped> {
+        let mut stored = Vec::new();
+        let mut full = None;
+        let mut on_row = |row| {
+            if let Err(error) = grow(&mut stored, memory) {
+                full = Some(error);
+                return Err(Error::internal("rows do not fit into the memory budget"));
+            }
+            stored.push(row);
+            Ok(())
+        };
+        let mut done = Ok(0);
+        if !runs.is_empty() {
+            done = self.of_runs(&runs.merged(), &mut on_row);
+        }
+        if done.is_ok() && !keys.is_empty() {
+            done = self.of_keys(keys, &mut on_row);
+        }
+        if let Some(full) = full {
+            return Err(full.into());
+        }
+        done?;
+        stored.sort_unstable_by_key(|row| row.key);
+        Ok(stored)
+    }
+
+    /// The rows with these keys.
+    fn of_keys(&self, keys: &[Key], mut on_row: impl FnMut(Stored) -> Result<()>) -> Result<u64> {
+        let sql = format!(
+            "SELECT i.* FROM unnest($2, $3, $4) k (user_id, unit_id, period_start), LATERAL ({SELECT} FROM {} c \
+             WHERE c.client_id = $1 AND c.user_id = k.user_id AND c.unit_id = k.unit_id \
+             AND c.period_start = date '2000-01-01' + k.period_start OFFSET 0) i",
+            self.table()
+        );
+        let args = [
+            self.source.client_id.into(),
+            keys.iter().map(|key| key.0).collect::<Vec<i64>>().into(),
+            keys.iter().map(|key| key.1).collect::<Vec<i64>>().into(),
+            keys.iter().map(|key| key.2).collect::<Vec<i32>>().into(),
         ];
         self.read(&sql, &args, &COLUMNS, |row| on_row(checked(row)?))
     }

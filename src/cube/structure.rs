@@ -1,11 +1,13 @@
 //! What the facts are held against: students of spaces, units of the cube, kinds of interaction.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use empatia_engine::context::{Context, Reservation};
 use empatia_engine::cube::{InteractionKind, Level, Members, MembersBuilder};
 use pgrx::spi::quote_identifier;
 
+use super::packed_facts::Parallel;
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{Int2, Int8, Text};
 use crate::pg::read::query;
@@ -31,12 +33,16 @@ impl Source {
     }
 }
 
+/// One in so many users.
+const FEW: usize = 16;
+
 /// All of it, and how long reading it took.
 pub(super) struct Structure {
     pub source: Source,
     pub members: Members,
     pub units: Units,
     pub kinds: Kinds,
+    parallel: Option<Parallel>,
     pub reading: Duration,
 }
 
@@ -47,9 +53,20 @@ impl Structure {
             members: read_members(context, &source)?,
             units: Units::read(context, &source)?,
             kinds: Kinds::read(&source)?,
+            parallel: Parallel::new(context, &source)?,
             source,
             reading: began.elapsed(),
         })
+    }
+
+    /// How the interactions of these users are read by parallel workers, which look at the whole table; none where they
+    /// are so few that an index should find them.
+    pub fn parallel_for(&self, users: &RangeInclusive<i64>) -> Option<&Parallel> {
+        let (some, all) = (
+            self.members.users_in(users),
+            self.members.users_in(&(i64::MIN..=i64::MAX)),
+        );
+        self.parallel.as_ref().filter(|_| some.len() * FEW >= all.len())
     }
 }
 

@@ -11,7 +11,7 @@ use super::changes::grow;
 use super::facts::Runs;
 use super::structure::Source;
 use crate::error::Result;
-use crate::pg::column::ColumnType::{Date, Int8};
+use crate::pg::column::ColumnType::{Bool, Date, Int8};
 use crate::pg::read::query;
 
 /// Grains of a level, bit `grain.index()`.
@@ -34,6 +34,8 @@ struct User {
     id: i64,
     /// Every day of the range.
     whole: bool,
+    /// Interactions came and nothing else happened.
+    only_added: bool,
     /// Position of the user's days, ascending.
     days: Range<usize>,
 }
@@ -48,29 +50,31 @@ impl Touched {
             _reservation: context.reserve(0)?,
         };
         let sql = format!(
-            "SELECT DISTINCT h.user_id, h.day FROM {}.change h WHERE h.client_id = $1 AND h.change_id > $2 ORDER BY 1, 2",
+            "SELECT DISTINCT h.user_id, h.day, bool_and(h.only_added) OVER (PARTITION BY h.user_id) \
+             FROM {}.change h WHERE h.client_id = $1 AND h.change_id > $2 ORDER BY 1, 2",
             source.dw
         );
+        let args = [source.client_id.into(), since.into()];
         // nulls come last of a user
-        query(&sql, &[source.client_id.into(), since.into()], &[Int8, Date], |row| {
+        query(&sql, &args, &[Int8, Date, Bool], |row| {
             let (Some(user), day) = (row.i64(0), row.date(1)) else {
                 return Ok(());
             };
-            if day.is_some_and(|day| !range.contains(day)) {
-                return Ok(());
+            if day.is_none_or(|day| range.contains(day)) {
+                touched.push(user, day, row.bool(2) == Some(true))?;
             }
-            touched.push(user, day)?;
             Ok(())
         })?;
         Ok(touched)
     }
 
-    fn push(&mut self, user: i64, day: Option<i32>) -> Result<(), EngineError> {
+    fn push(&mut self, user: i64, day: Option<i32>, only_added: bool) -> Result<(), EngineError> {
         if self.users.last().is_none_or(|last| last.id != user) {
             grow(&mut self.users, &mut self._reservation)?;
             self.users.push(User {
                 id: user,
                 whole: false,
+                only_added,
                 days: self.days.len()..self.days.len(),
             });
         }
@@ -91,6 +95,11 @@ impl Touched {
 
     pub fn id(&self, user: usize) -> i64 {
         self.users[user].id
+    }
+
+    /// Whether no row of the cube can have gone and no grade be another.
+    pub fn only_added(&self, user: usize) -> bool {
+        self.users[user].only_added && !self.users[user].whole
     }
 
     /// The first day of `first..=last` that changed.

@@ -118,13 +118,18 @@ impl CubeRows<'_> {
         let table = self.part.table(&self.part.partition("cube"));
         let sql = format!(
             "SELECT x.unit_id, x.user_id, x.period_start{names}, x.grade_sum, x.grade_count FROM {table} x
-             WHERE x.client_id = $1 AND ($2 IS NULL OR x.unit_id = $2) ORDER BY 1, 2, 3"
+             WHERE x.client_id = $1 AND ($2 IS NULL OR x.unit_id = $2 AND x.user_id = ANY ($3)) ORDER BY 1, 2, 3"
         );
+        // the key of the cells begins with the user
+        let users = match self.only {
+            Some(_) if self.structure.units().next().is_some() => self.structure.users(0).to_vec(),
+            _ => Vec::new(),
+        };
         let mut columns = vec![Int8, Int8, Date];
         columns.extend([Int8; 5]);
         columns.extend([Int4; 4]);
         columns.extend([Float8, Int4]);
-        let args = [self.build.client.into(), self.only.into()];
+        let args = [self.build.client.into(), self.only.into(), users.into()];
         if self.writing {
             query_writing(&sql, &args, &columns, take)?;
         } else {

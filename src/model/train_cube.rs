@@ -175,7 +175,7 @@ impl Request {
         let flag = self.time_budget.map(|_| Arc::new(AtomicBool::new(false)));
         let (set, folds, training) = (&prepared.set, &prepared.folds, &self.training);
         let (budget, time_up) = (self.time_budget.zip(flag.clone()), flag);
-        let trained = run_feeding(
+        let mut trained = run_feeding(
             context,
             1,
             move |_: &mut dyn FnMut(()) -> Result<(), EngineError>| {
@@ -187,8 +187,7 @@ impl Request {
                 })
             },
             |()| Ok(()),
-        );
-        let mut trained = trained?;
+        )?;
         if let Some(pairs) = &set.pairs {
             trained.evaluation = trained.evaluation.with_pairs(pairs.clone())?;
         }

@@ -1,7 +1,6 @@
 //! The rows that a classifier of the cube is trained on, with their folds.
 
 use empatia_engine::classifier::Training;
-use empatia_engine::error::EngineError;
 use empatia_engine::feature::{Basis, Target, TrainingRows, TrainingSet};
 use empatia_engine::validate::{Folds, Split};
 use serde_json::{json, Value};
@@ -145,7 +144,13 @@ impl Wanted<'_> {
     /// `parts` none: rows were not merged.
     fn finish(&self, found: Collected, parts: Option<&Parts>, mut about: Value) -> Result<Prepared> {
         let ground = self.ground;
-        let span = found.span.ok_or(EngineError::EmptyInput { what: "training set" })?;
+        let Some(span) = found.span else {
+            let (level, grain) = (ground.part.level(), ground.part.grain());
+            return Err(Error::not_ready(format!("no row of {level} x {grain} takes part in the training")).hint(
+                "A row takes part where its member was active in the window and all periods that the target looks at are within the \
+                 range of the cube.",
+            ));
+        };
         let features = found.rows.names();
         let mut set = found.rows.finish(ground.ctx, self.n_classes.max(2))?;
         let mut folds = None;

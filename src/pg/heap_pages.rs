@@ -66,6 +66,19 @@ unsafe fn storage(table: pg_sys::Relation) -> pg_sys::SMgrRelation {
     }
 }
 
+/// What RelationGetTargetPageFreeSpace() says.
+///
+/// # Safety
+/// `table` is open, a heap.
+unsafe fn spare(table: pg_sys::Relation) -> usize {
+    // SAFETY: by contract; the options of a heap are these, or none.
+    let options = unsafe { (*table).rd_options.cast::<pg_sys::StdRdOptions>().as_ref() };
+    let percent = options.map_or(pg_sys::HEAP_DEFAULT_FILLFACTOR as usize, |options| {
+        options.fillfactor as usize
+    });
+    PAGE * 100usize.saturating_sub(percent) / 100
+}
+
 /// Appends rows to a table that only this backend writes to.
 pub(super) struct HeapPages {
     table: pg_sys::Relation,
@@ -73,6 +86,8 @@ pub(super) struct HeapPages {
     /// Where the page will be.
     block: pg_sys::BlockNumber,
     rows: u16,
+    /// Bytes of each page that stay free for new versions of its rows, as the table's fillfactor says.
+    spare: usize,
     transaction: pg_sys::TransactionId,
     command: pg_sys::CommandId,
     template: Option<RowTemplate>,
@@ -93,6 +108,7 @@ impl HeapPages {
                 page: pg_sys::palloc0(PAGE).cast(),
                 block: pg_sys::smgrnblocks(storage(table), pg_sys::ForkNumber::MAIN_FORKNUM),
                 rows: 0,
+                spare: spare(table),
                 transaction: pg_sys::GetCurrentTransactionId(),
                 command: pg_sys::GetCurrentCommandId(true),
                 template: None,
@@ -157,7 +173,8 @@ impl HeapPages {
         }
         // SAFETY: by contract; the page is one, and the row fits.
         unsafe {
-            let full = pg_sys::PageGetHeapFreeSpace(self.page.cast()) < length.next_multiple_of(8);
+            let wanted = length.next_multiple_of(8) + self.spare;
+            let full = self.rows > 0 && pg_sys::PageGetHeapFreeSpace(self.page.cast()) < wanted;
             if full {
                 self.finish();
             }

@@ -129,7 +129,7 @@ mod tests {
     #[pg_test]
     fn cube_refresh_beyond_the_memory_limit_goes_by_students() {
         warehouse("cube_refresh", 2000, 900_000, "i % 100");
-        Spi::run("CREATE TABLE cube_refresh.change (client_id int, change_id bigint, user_id bigint, day date)")
+        Spi::run("CREATE TABLE cube_refresh.change (client_id int, change_id bigint, user_id bigint, day date, only_added boolean NOT NULL DEFAULT false)")
             .unwrap();
         for part in ["lec_week", "env_all"] {
             Spi::run(&format!(

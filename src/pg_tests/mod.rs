@@ -6,10 +6,12 @@
 mod append;
 mod classify;
 mod cube;
+mod edit;
 mod measure;
 mod read;
 mod settings;
 mod threads;
+mod train_cube;
 mod version;
 mod write;
 

@@ -94,10 +94,7 @@ pub(super) fn measure(
 /// Positions of the columns to permute: all that the model uses, up to a limit.
 fn permuted(parts: &Parts, gains: Option<&[f64]>) -> Vec<usize> {
     let mut columns: Vec<usize> = (0..parts.columns.len()).collect();
-    let linear = parts
-        .members
-        .iter()
-        .any(|m| matches!(m.model(), Fitted::LogisticRegression(_)));
+    let linear = has_linear(parts);
     if let Some(gains) = gains {
         if !linear {
             columns.retain(|column| gains[*column] > 0.0);
@@ -107,6 +104,14 @@ fn permuted(parts: &Parts, gains: Option<&[f64]>) -> Vec<usize> {
     columns.truncate((MAX_PERMUTED_WORK / parts.columns.len().max(1)).clamp(10, MAX_PERMUTED));
     columns.sort_unstable();
     columns
+}
+
+/// Whether some member asks for every column, whatever the splits of the others do.
+fn has_linear(parts: &Parts) -> bool {
+    parts
+        .members
+        .iter()
+        .any(|member| matches!(member.model(), Fitted::LogisticRegression(_)))
 }
 
 fn fold_measures(
@@ -193,7 +198,10 @@ fn rows(parts: &Parts, gains: Option<Vec<f64>>, permuted: &[usize], measured: Me
             }
         };
         // A column that no split asks for loses nothing
-        let unused = any && gains.as_ref().is_some_and(|gains| gains[index] == 0.0) && !permuted.contains(&index);
+        let unused = any
+            && !has_linear(parts)
+            && gains.as_ref().is_some_and(|gains| gains[index] == 0.0)
+            && !permuted.contains(&index);
         ColumnImportance {
             feature: column.name.clone(),
             gain: gains.as_ref().map(|gains| gains[index]),

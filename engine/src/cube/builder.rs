@@ -1,12 +1,13 @@
 //! The in-memory way in: facts in any order.
 
 use super::cell::CubeBatch;
-use super::facts::{Assignment, AssignmentRow, CubeSummary, Interaction, InteractionRow, Row};
+use super::facts::{Assignment, AssignmentRow, CubeSummary, Interaction, InteractionKind, InteractionRow, Row};
 use super::hash::fold;
 use super::intake::Intake;
 use super::members::Members;
 use super::memory::{grow, grow_to};
 use super::params::CubePlan;
+use super::path::Path;
 use super::paths::Units;
 use super::runner::Runner;
 use super::student::Shared;
@@ -18,6 +19,10 @@ const BUCKET_BITS: u32 = 12;
 const BUCKETS: usize = 1 << BUCKET_BITS;
 const FIRST_BLOCK: usize = 8;
 const LAST_BLOCK: usize = 512;
+
+/// A path known to one builder.
+#[derive(Debug, Clone, Copy)]
+pub struct PathNumber(Option<u32>);
 
 /// Builds the cube of one client from facts pushed in any order; holds them all until [`CubeBuilder::finish`].
 ///
@@ -65,6 +70,33 @@ impl CubeBuilder {
     #[inline]
     pub fn push_interaction(&mut self, fact: &Interaction) -> Result<()> {
         match self.intake.interaction(fact)? {
+            Some(row) => self.interactions.push(self.spread.bucket(row.user), row),
+            None => Ok(()),
+        }
+    }
+
+    /// The number of a path for [`CubeBuilder::push_numbered`]: where many facts come with few paths, each is looked up once.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`] beyond the budget, [`EngineError::Cube`] as in [`CubeError`](super::CubeError).
+    pub fn number(&mut self, path: &Path) -> Result<PathNumber> {
+        self.intake.number(path).map(PathNumber)
+    }
+
+    /// Takes one interaction in whose path is known by its number.
+    ///
+    /// # Errors
+    /// As [`CubeBuilder::push_interaction`].
+    #[inline]
+    pub fn push_numbered(
+        &mut self,
+        user: i64,
+        path: PathNumber,
+        day: i32,
+        kind: InteractionKind,
+        amount: i64,
+    ) -> Result<()> {
+        match self.intake.numbered(user, path.0, day, kind, amount) {
             Some(row) => self.interactions.push(self.spread.bucket(row.user), row),
             None => Ok(()),
         }

@@ -1,9 +1,9 @@
 //! From a fact as it comes in to the row that is held: checks, range, and the path's number.
 
 use super::error::CubeError;
-use super::facts::{Assignment, AssignmentRow, CubeSummary, Interaction, InteractionRow, NO_DAY};
+use super::facts::{Assignment, AssignmentRow, CubeSummary, Interaction, InteractionKind, InteractionRow, NO_DAY};
 use super::params::{Basis, CubePlan};
-use super::path::Level;
+use super::path::{Level, Path};
 use super::paths::PathTable;
 use crate::context::Context;
 use crate::error::Result;
@@ -29,17 +29,44 @@ impl Intake {
     // inlined, or the row travels through memory once per fact: a third of the time of pushing
     #[inline(always)]
     pub fn interaction(&mut self, fact: &Interaction) -> Result<Option<InteractionRow>> {
-        if fact.path.unit(Level::Space).is_none() {
-            self.summary.interactions.no_unit += 1;
-            return Ok(None);
-        }
-        let Some(day) = self.plan.params().range.offset(fact.day) else {
-            self.summary.interactions.outside_range += 1;
+        let Some(day) = self.counted_day(fact.path.unit(Level::Space).is_some(), fact.day) else {
             return Ok(None);
         };
         let path = self.paths.intern(&fact.path)?;
         let row = InteractionRow::new(fact.user, path, day, fact.kind, fact.amount);
         Ok(Some(row))
+    }
+
+    /// The number of a path; none where facts that hang on it count for no unit.
+    pub fn number(&mut self, path: &Path) -> Result<Option<u32>> {
+        path.unit(Level::Space).map(|_| self.paths.intern(path)).transpose()
+    }
+
+    /// As [`Intake::interaction`], of a path known by its number.
+    #[inline(always)]
+    pub fn numbered(
+        &mut self,
+        user: i64,
+        path: Option<u32>,
+        day: i32,
+        kind: InteractionKind,
+        amount: i64,
+    ) -> Option<InteractionRow> {
+        let day = self.counted_day(path.is_some(), day)?;
+        Some(InteractionRow::new(user, path?, day, kind, amount))
+    }
+
+    /// Days since the range's first; none where the interaction is left out.
+    #[inline(always)]
+    fn counted_day(&mut self, has_space: bool, day: i32) -> Option<u32> {
+        let left_out = &mut self.summary.interactions;
+        if !has_space {
+            left_out.no_unit += 1;
+            return None;
+        }
+        let day = self.plan.params().range.offset(day);
+        left_out.outside_range += u64::from(day.is_none());
+        day
     }
 
     /// The row of an assignment; none when it is left out.

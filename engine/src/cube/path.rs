@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::packed::part;
 use crate::error::{EngineError, Result};
 
 /// Node type of the hierarchy, outer to inner.
@@ -89,6 +90,24 @@ impl Path {
     #[inline]
     pub fn unit(&self, level: Level) -> Option<i64> {
         (self.present & (1 << level.index()) != 0).then(|| self.ids[level.index()])
+    }
+
+    /// As bytes, see [`Path::from_bytes`].
+    pub(super) fn to_bytes(self) -> [u8; 41] {
+        let mut bytes = [0; 41];
+        bytes[0] = self.present;
+        for (id, place) in self.ids.iter().zip(bytes[1..].chunks_exact_mut(8)) {
+            place.copy_from_slice(&id.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8; 41]) -> Self {
+        let present = bytes[0];
+        let id = |index: usize| i64::from_le_bytes(part(bytes, 1 + 8 * index));
+        Self::new(std::array::from_fn(|index| {
+            (present & (1 << index) != 0).then(|| id(index))
+        }))
     }
 
     /// Every fact is looked up by it, so the five products are independent of each other.

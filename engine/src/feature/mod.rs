@@ -6,6 +6,7 @@
 
 mod attributes;
 mod cell;
+mod fill;
 mod kinds;
 mod layout;
 mod model;

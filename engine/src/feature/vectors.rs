@@ -68,6 +68,14 @@ impl FeatureVectors {
         f64::from_bits(self.known.get(number)[column] as u64)
     }
 
+    /// Name of the level of vector `number` in `column`, where that is a category and not missing.
+    pub fn level(&self, number: usize, column: usize) -> Option<&str> {
+        let attribute = self.attributes.get(column.checked_sub(self.numbers.len())?)?;
+        let value = self.value(number, column);
+        let levels = attribute.levels.as_ref().filter(|_| !value.is_nan())?;
+        levels.get(value as usize).map(String::as_str)
+    }
+
     /// The vectors numbered `from..to` as a table, which is not reserved for.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ mod linfa_traits;
 mod node;
 mod params;
 mod passes;
+mod patterns;
 mod quadrature;
 mod rounds;
 mod rules;

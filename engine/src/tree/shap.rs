@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::edges::{Edges, Scratch};
 use super::ensemble::{Coder, Ensemble};
+use super::patterns::{Patterns, Prepared, Ways};
 use super::table::FeatureTable;
 use crate::context::Context;
 use crate::error::{EngineError, Result};
@@ -25,8 +26,12 @@ use crate::error::{EngineError, Result};
 const PREPARED: usize = 1 << 26;
 /// Fewer rows than this are explained without preparing the edges for every case.
 const FEW_ROWS: usize = 16;
+/// Rows explained in turn by a thread, tree by tree: the more, the more go the same way.
+const MOST_ROWS: usize = 1 << 13;
 /// Nodes visited between two looks at the cancel flag.
 const CHECK_NODES: usize = 1 << 16;
+/// Rows of known ways between two looks at the cancel flag.
+const CHECK_ROWS: usize = 1 << 11;
 
 /// SHAP values: what each feature of each row contributes to each output.
 ///
@@ -105,7 +110,9 @@ pub(crate) fn explain(
     let mirrored = ensemble.width == 2 && ensemble.trees.iter().all(|tree| sums_to_one(&tree.values));
     let all_cases = n >= FEW_ROWS;
     let coder = Coder::new(ensemble);
-    let rows = coder.block_rows().min(n.div_ceil(4 * ctx.threads()).max(1));
+    let rows = n.div_ceil(ctx.threads()).clamp(1, MOST_ROWS);
+    let held = Ways::bytes(ensemble, rows) + rows * coder.stride * size_of::<u32>();
+    let _buffers = ctx.reserve(held.saturating_mul(ctx.threads()))?;
     let bytes = |tree: &super::node::Tree| tree.nodes.len() * Edges::BYTES_PER_NODE;
     let mut start = 0;
     while start < ensemble.trees.len() {
@@ -118,32 +125,46 @@ pub(crate) fn explain(
         let _memory = ctx.reserve(size)?;
         let prepare = |tree: usize| {
             ctx.check()?;
-            Ok(Edges::new(&ensemble.trees[tree], ensemble.width, all_cases))
+            Ok(Prepared {
+                edges: Edges::new(&ensemble.trees[tree], ensemble.width, all_cases),
+                patterns: Patterns::new(&ensemble.trees[tree], p),
+            })
         };
-        let group: Vec<Edges> = ctx.run(|| (start..end).into_par_iter().map(prepare).collect::<Result<_>>())?;
+        let group: Vec<Prepared> = ctx.run(|| (start..end).into_par_iter().map(prepare).collect::<Result<_>>())?;
         let block = |(block, values): (usize, &mut [f64])| {
-            let mut codes = coder.buffer();
             let here = values.len() / (p * k);
+            let mut codes = vec![0; here * coder.stride];
             coder.encode(table, block * rows, here, &mut codes);
-            let (mut visited, mut scratch, arch) = (0, Scratch::default(), Arch::new());
-            for (edges, tree) in group.iter().zip(start..) {
-                let offset = ensemble.offset(tree);
-                for (row, codes) in codes.chunks_exact(coder.stride).enumerate().take(here) {
-                    visited += edges.n_nodes();
-                    if visited > CHECK_NODES {
+            let (mut visited, mut scratch, mut ways, arch) = (0, Scratch::default(), Ways::default(), Arch::new());
+            // Of two outputs that mirror each other the second is computed.
+            let first = usize::from(mirrored);
+            let outputs = ensemble.width - first;
+            for (Prepared { edges, patterns }, tree) in group.iter().zip(start..) {
+                let offset = ensemble.offset(tree) + first;
+                let (features, width) = (patterns.features(), patterns.width(outputs));
+                ways.clear();
+                for (row, codes) in codes.chunks_exact(coder.stride).enumerate() {
+                    if row % CHECK_ROWS == 0 || visited > CHECK_NODES {
                         visited = 0;
                         ctx.check()?;
                     }
-                    let out = &mut values[row * p * k..(row + 1) * p * k];
-                    arch.dispatch(Row {
-                        edges,
-                        codes,
-                        scratch: &mut scratch,
-                        out,
-                        p,
-                        first: if mirrored { 1 } else { 0 },
-                        offset,
+                    let found = ways.of(patterns, codes, width, |out| {
+                        visited += edges.n_nodes();
+                        arch.dispatch(Row {
+                            edges,
+                            patterns,
+                            codes,
+                            scratch: &mut scratch,
+                            out,
+                            first,
+                        });
                     });
+                    let out = &mut values[row * p * k + offset * p..];
+                    for (output, found) in found.chunks_exact(features.len().max(1)).enumerate() {
+                        let out = &mut out[output * p..][..p];
+                        let found = features.iter().zip(found);
+                        found.for_each(|(feature, value)| out[*feature as usize] += value);
+                    }
                 }
             }
             Ok::<(), EngineError>(())
@@ -196,15 +217,14 @@ fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// One row and one tree; adds to `out` (outputs x p).
+/// One row and one tree; adds to `out` (outputs from `first` on x the tree's features).
 struct Row<'a> {
     edges: &'a Edges<'a>,
+    patterns: &'a Patterns,
     codes: &'a [u32],
     scratch: &'a mut Scratch,
     out: &'a mut [f64],
-    p: usize,
     first: usize,
-    offset: usize,
 }
 
 impl WithSimd for Row<'_> {
@@ -214,15 +234,15 @@ impl WithSimd for Row<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Row {
             edges,
+            patterns,
             codes,
             scratch,
             out,
-            p,
             first,
-            offset,
         } = self;
+        let n = patterns.features().len();
         edges.add_row(codes, first, scratch, |output, feature, value| {
-            out[(offset + output) * p + feature] += value;
+            out[(output - first) * n + patterns.place(feature)] += value;
         });
     }
 }

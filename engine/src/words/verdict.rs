@@ -213,3 +213,46 @@ fn typical(histogram: &Histogram) -> Option<Typical> {
         high: upto(2.0 / 3.0).unwrap_or(f64::INFINITY),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(edges: &[f64], shares: &[f64]) -> Histogram {
+        Histogram {
+            name: "x".into(),
+            bins: Bins::Numeric { edges: edges.to_vec() },
+            shares: shares.to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_is_usual_lies_between_the_terciles() {
+        // a third of the known values is at most 1, two thirds at most 3
+        let even = typical(&histogram(&[1.0, 3.0], &[0.3, 0.3, 0.3, 0.1])).unwrap();
+        assert_eq!(even, Typical { low: 1.0, high: 3.0 });
+        // mostly nothing: anything is much
+        let zeros = typical(&histogram(&[0.0, 2.0], &[0.9, 0.05, 0.05, 0.0])).unwrap();
+        assert_eq!(zeros, Typical { low: 0.0, high: 0.0 });
+        // mostly the largest: what is less is little, nothing is much
+        let full = typical(&histogram(&[4.0], &[0.1, 0.9, 0.0])).unwrap();
+        assert_eq!((full.low, full.high), (4.0, f64::INFINITY));
+        assert_eq!(typical(&histogram(&[], &[1.0, 0.0])), None);
+    }
+
+    #[test]
+    fn the_strongest_are_the_largest_whatever_their_sign() {
+        let of = |values: &[f64]| strongest(values).collect::<Vec<_>>();
+        assert_eq!(of(&[0.1, -0.5, 0.0, 0.3, 0.2]), [(1, -0.5), (3, 0.3), (4, 0.2)]);
+        assert_eq!(of(&[0.0, -0.0, 0.2]), [(2, 0.2)]);
+        assert_eq!(of(&[1.0, -1.0, 1.0, -1.0]), [(0, 1.0), (1, -1.0), (2, 1.0)]);
+        assert_eq!(of(&[]), []);
+    }
+
+    #[test]
+    fn ids_of_reasons_keep_their_meaning() {
+        // FNV-1a of the bytes, from its published test vectors
+        assert_eq!(reason_id("a") as u64, 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(reason_id("foobar") as u64, 0x8594_4171_f739_67e8);
+    }
+}
