@@ -149,11 +149,7 @@ extension_sql_file!(
     name = "risk_source",
     requires = ["risk_registry"]
 );
-extension_sql_file!(
-    "../sql/risk/tables.sql",
-    name = "risk_tables",
-    requires = ["common"]
-);
+extension_sql_file!("../sql/risk/tables.sql", name = "risk_tables", requires = ["common"]);
 extension_sql_file!(
     "../sql/risk/train_table.sql",
     name = "train_table",

@@ -42,7 +42,10 @@ fn unpack_model(
     let registry = serde_json::from_str(&packed.registry)
         .map_err(|e| Error::invalid_parameter("registry of a packed model", "JSON", e))?;
     // a model of a table is a classifier without a recipe of the cube
-    let model = match kind_of(&packed.encoded).map_err(EngineError::from).map_err(Error::from)? {
+    let model = match kind_of(&packed.encoded)
+        .map_err(EngineError::from)
+        .map_err(Error::from)?
+    {
         Kind::CLASSIFIER => ClassifierModel::decode(&packed.encoded).map_err(Error::from)?,
         _ => CubeModel::decode(&packed.encoded).map_err(Error::from)?.model,
     };

@@ -58,9 +58,12 @@ fn drift_of(
         _ => recorded(&loaded, query)?,
     };
     if table.n_rows() == 0 {
-        return Err(Error::new(PgSqlErrorCode::ERRCODE_NO_DATA_FOUND, "there is no row to compare with those of the training")
-            .hint("Record predictions first, or name a relation: drift(model, against => 'relation').")
-            .into());
+        return Err(Error::new(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            "there is no row to compare with those of the training",
+        )
+        .hint("Record predictions first, or name a relation: drift(model, against => 'relation').")
+        .into());
     }
     Ok(TableIterator::new(compared(&loaded.model, &table, &levels)?))
 }
@@ -71,11 +74,26 @@ fn compared(model: &ClassifierModel, table: &Table, levels: &Levels) -> Result<V
         let features = drift(ctx, model, table, levels)?;
         let probabilities = model.predict(ctx, table)?;
         let k = model.classes().len();
-        let of_class = |class: usize| probabilities.iter().skip(class).step_by(k).copied().collect::<Vec<f64>>();
+        let of_class = |class: usize| {
+            probabilities
+                .iter()
+                .skip(class)
+                .step_by(k)
+                .copied()
+                .collect::<Vec<f64>>()
+        };
         let scored: Vec<Vec<f64>> = model
             .score_histograms()
             .iter()
-            .map(|histogram| of_class(model.classes().iter().position(|class| *class == histogram.name).unwrap_or(k - 1)))
+            .map(|histogram| {
+                of_class(
+                    model
+                        .classes()
+                        .iter()
+                        .position(|class| *class == histogram.name)
+                        .unwrap_or(k - 1),
+                )
+            })
             .collect();
         let decided: Vec<u32> = probabilities.chunks_exact(k).map(|row| model.decide(row)).collect();
         Ok((features, score_drift(model, &scored, levels)?, decided))
@@ -86,14 +104,32 @@ fn compared(model: &ClassifierModel, table: &Table, levels: &Levels) -> Result<V
             Shift::Look => "look",
             Shift::Shift => "shift",
         };
-        (drift.name, kind.to_owned(), drift.psi, drift.jensen_shannon, drift.missing_before, drift.missing_now, level.to_owned(), rows)
+        (
+            drift.name,
+            kind.to_owned(),
+            drift.psi,
+            drift.jensen_shannon,
+            drift.missing_before,
+            drift.missing_now,
+            level.to_owned(),
+            rows,
+        )
     };
     let mut found: Vec<DriftRow> = features.into_iter().map(|drift| row("feature", drift)).collect();
     found.extend(scores.into_iter().map(|drift| row("score", drift)));
     // shares of the decided classes, for SQL to compare with those of the training
     for (class, name) in model.classes().iter().enumerate() {
         let share = classes.iter().filter(|decided| **decided as usize == class).count() as f64 / rows.max(1) as f64;
-        found.push((name.clone(), "class".into(), None, None, f64::NAN, share, "stable".into(), rows));
+        found.push((
+            name.clone(),
+            "class".into(),
+            None,
+            None,
+            f64::NAN,
+            share,
+            "stable".into(),
+            rows,
+        ));
     }
     Ok(found)
 }
@@ -103,10 +139,22 @@ fn recorded(loaded: &Loaded, query: &str) -> Result<Table> {
     let mut rows: Vec<Vec<Value>> = Vec::new();
     read_query(query, &[], &[ColumnType::Text], |row| {
         if rows.len() >= MOST_RECORDED {
-            return Err(Error::invalid_parameter("since", format!("late enough for at most {MOST_RECORDED} predictions"), "earlier"));
+            return Err(Error::invalid_parameter(
+                "since",
+                format!("late enough for at most {MOST_RECORDED} predictions"),
+                "earlier",
+            ));
         }
-        let given: Value = serde_json::from_str(row.text(0)?.unwrap_or("{}")).map_err(|e| Error::internal(e.to_string()))?;
-        rows.push(loaded.schema.columns.iter().map(|column| given.get(&column.name).cloned().unwrap_or(Value::Null)).collect());
+        let given: Value =
+            serde_json::from_str(row.text(0)?.unwrap_or("{}")).map_err(|e| Error::internal(e.to_string()))?;
+        rows.push(
+            loaded
+                .schema
+                .columns
+                .iter()
+                .map(|column| given.get(&column.name).cloned().unwrap_or(Value::Null))
+                .collect(),
+        );
         Ok(())
     })?;
     Ok(Input::table(&loaded.schema, &rows)?)

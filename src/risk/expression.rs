@@ -14,7 +14,8 @@ fn checked_expression(what: &str, expression: &str) -> Result<String, ErrorRepor
     if expression.is_empty() {
         return Err(Error::invalid_parameter(what, "an expression of the table's columns", "empty").into());
     }
-    closes(expression).map_err(|found| Error::invalid_parameter(what, "one expression of the table's columns", found))?;
+    closes(expression)
+        .map_err(|found| Error::invalid_parameter(what, "one expression of the table's columns", found))?;
     Ok(expression.to_owned())
 }
 
@@ -86,10 +87,27 @@ mod tests {
 
     #[test]
     fn what_would_leave_its_parentheses_is_refused() {
-        for good in ["defasagem < 0", "a = ')' or b in ('x', 'it''s')", "\"odd ) name\" > 1", "x[1] > 2", "t = $$a)b$$"] {
+        for good in [
+            "defasagem < 0",
+            "a = ')' or b in ('x', 'it''s')",
+            "\"odd ) name\" > 1",
+            "x[1] > 2",
+            "t = $$a)b$$",
+        ] {
             assert_eq!(closes(good), Ok(()), "{good}");
         }
-        for bad in ["1) from t; --", "a; b", "(a", "a)", "a -- b", "a /* b", "'a", "E'\\'' ) '", "$1 = 2", "(a]"] {
+        for bad in [
+            "1) from t; --",
+            "a; b",
+            "(a",
+            "a)",
+            "a -- b",
+            "a /* b",
+            "'a",
+            "E'\\'' ) '",
+            "$1 = 2",
+            "(a]",
+        ] {
             assert!(closes(bad).is_err(), "{bad}");
         }
     }

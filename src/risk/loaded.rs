@@ -36,7 +36,9 @@ pub struct Loaded {
 pub fn load(version: i64) -> Result<Rc<Loaded>> {
     let created_at = created_at(version)?;
     let known = MODELS.with_borrow_mut(|models| {
-        let place = models.iter().position(|model| model.version == version && model.created_at == created_at)?;
+        let place = models
+            .iter()
+            .position(|model| model.version == version && model.created_at == created_at)?;
         let model = models.remove(place);
         models.push(Rc::clone(&model));
         Some(model)
@@ -89,11 +91,19 @@ fn read(version: i64, created_at: i64) -> Result<Loaded> {
         .hint("Those of train_table() have a name in empatia.model."));
     };
     let recipe: Value = serde_json::from_str(&recipe).map_err(|e| Error::internal(e.to_string()))?;
-    let schema: Schema = serde_json::from_value(recipe)
-        .map_err(|e| Error::new(pgrx::PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("recipe of model {version}: {e}")))?;
+    let schema: Schema = serde_json::from_value(recipe).map_err(|e| {
+        Error::new(
+            pgrx::PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+            format!("recipe of model {version}: {e}"),
+        )
+    })?;
     let model = ClassifierModel::decode(&encoded)?;
     let names: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
-    if model.columns().iter().any(|column| !names.contains(&column.name.as_str())) {
+    if model
+        .columns()
+        .iter()
+        .any(|column| !names.contains(&column.name.as_str()))
+    {
         return Err(Error::new(
             pgrx::PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
             format!("the recipe of model {version} does not name all of its columns"),

@@ -80,13 +80,25 @@ fn predict(
     let loaded = load(version)?;
     let Loaded { model, schema, .. } = loaded.as_ref();
     let read = Input::read(schema, model, given);
-    let limits = Limits { threads: 1, ..Limits::from_settings() };
+    let limits = Limits {
+        threads: 1,
+        ..Limits::from_settings()
+    };
     let rows = [read.values];
     let scored = run_with(limits, |ctx| score(ctx, model, &Input::table(schema, &rows)?, most > 0))?;
     let [values] = rows;
-    let row = Case { loaded: &loaded, scored: &scored, row: 0 };
-    let inputs: Map<String, Value> =
-        schema.columns.iter().map(|column| column.name.clone()).zip(values.iter().cloned()).filter(|(_, value)| !value.is_null()).collect();
+    let row = Case {
+        loaded: &loaded,
+        scored: &scored,
+        row: 0,
+    };
+    let inputs: Map<String, Value> = schema
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .zip(values.iter().cloned())
+        .filter(|(_, value)| !value.is_null())
+        .collect();
     Ok(TableIterator::once((
         read.key,
         row.risk(),
@@ -140,14 +152,31 @@ fn predict_rows(
         if row % 1024 == 0 {
             check_for_interrupts!();
         }
-        let case = Case { loaded: &loaded, scored: &scored, row };
+        let case = Case {
+            loaded: &loaded,
+            scored: &scored,
+            row,
+        };
         let values = case.values(table);
         let columns = loaded.schema.columns.iter().zip(&values);
-        let missing: Vec<String> = columns.clone().filter(|(_, value)| value.is_null()).map(|(column, _)| column.name.clone()).collect();
-        let inputs: Map<String, Value> =
-            columns.filter(|(_, value)| !value.is_null()).map(|(column, value)| (column.name.clone(), value.clone())).collect();
+        let missing: Vec<String> = columns
+            .clone()
+            .filter(|(_, value)| value.is_null())
+            .map(|(column, _)| column.name.clone())
+            .collect();
+        let inputs: Map<String, Value> = columns
+            .filter(|(_, value)| !value.is_null())
+            .map(|(column, value)| (column.name.clone(), value.clone()))
+            .collect();
         let factors = case.factors(&values, most, language)?;
-        found.push((key, case.risk(), case.class(), JsonB(factors), missing, JsonB(Value::Object(inputs))));
+        found.push((
+            key,
+            case.risk(),
+            case.class(),
+            JsonB(factors),
+            missing,
+            JsonB(Value::Object(inputs)),
+        ));
     }
     Ok(TableIterator::new(found))
 }
@@ -162,11 +191,17 @@ struct Case<'a> {
 impl Case<'_> {
     fn of_row(&self) -> &[f64] {
         let k = self.loaded.model.classes().len();
-        self.scored.probabilities.get(self.row * k..(self.row + 1) * k).unwrap_or(&[])
+        self.scored
+            .probabilities
+            .get(self.row * k..(self.row + 1) * k)
+            .unwrap_or(&[])
     }
 
     fn risk(&self) -> f64 {
-        self.of_row().get(positive(&self.loaded.model) as usize).copied().unwrap_or(f64::NAN)
+        self.of_row()
+            .get(positive(&self.loaded.model) as usize)
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 
     fn class(&self) -> String {
@@ -183,20 +218,36 @@ impl Case<'_> {
         let Some(why) = &self.scored.why else {
             return Ok(json!([]));
         };
-        let found = factors(&self.loaded.schema, &self.loaded.model, why, self.row, values, most, language);
+        let found = factors(
+            &self.loaded.schema,
+            &self.loaded.model,
+            why,
+            self.row,
+            values,
+            most,
+            language,
+        );
         serde_json::to_value(found).map_err(|e| Error::internal(e.to_string()))
     }
 
     /// The row's values by column of the schema.
     fn values(&self, table: &Table) -> Vec<Value> {
         let of = |name: &str| match table.values(name) {
-            Ok(Values::Numeric(values)) => values.get(self.row).filter(|x| !x.is_nan()).map_or(Value::Null, |x| json!(x)),
+            Ok(Values::Numeric(values)) => values
+                .get(self.row)
+                .filter(|x| !x.is_nan())
+                .map_or(Value::Null, |x| json!(x)),
             Ok(Values::Category { levels, codes }) => match codes.get(self.row) {
                 Some(code) if *code != MISSING => json!(levels[*code as usize]),
                 _ => Value::Null,
             },
             Err(_) => Value::Null,
         };
-        self.loaded.schema.columns.iter().map(|column| of(&column.name)).collect()
+        self.loaded
+            .schema
+            .columns
+            .iter()
+            .map(|column| of(&column.name))
+            .collect()
     }
 }

@@ -29,7 +29,11 @@ impl Kind {
         match word {
             "number" | "boolean" | "date" | "instant" => Ok(Self::Number),
             "text" => Ok(Self::Category),
-            _ => Err(Error::unknown_name("kind of column", word, &["number", "boolean", "text", "date", "instant"])),
+            _ => Err(Error::unknown_name(
+                "kind of column",
+                word,
+                &["number", "boolean", "text", "date", "instant"],
+            )),
         }
     }
 }
@@ -37,7 +41,11 @@ impl Kind {
 /// A column being filled.
 enum Filling {
     Numbers(Vec<f64>),
-    Categories { known: HashMap<String, u32>, levels: Vec<String>, codes: Vec<u32> },
+    Categories {
+        known: HashMap<String, u32>,
+        levels: Vec<String>,
+        codes: Vec<u32>,
+    },
 }
 
 /// What a query gave: a table of its first columns, and the text columns after them.
@@ -54,7 +62,14 @@ pub struct Rows {
 ///
 /// # Errors
 /// 54000 for more than [`MAX_COLUMNS`] columns, 22003 for an infinity, 53200 beyond the budget; what the query raises.
-pub fn read(context: &Context, sql: &str, names: &[String], kinds: &[Kind], texts: usize, numbers: usize) -> Result<Rows> {
+pub fn read(
+    context: &Context,
+    sql: &str,
+    names: &[String],
+    kinds: &[Kind],
+    texts: usize,
+    numbers: usize,
+) -> Result<Rows> {
     check(names, kinds)?;
     let mut filling: Vec<Filling> = kinds.iter().map(Filling::new).collect();
     let mut text_columns: Vec<Vec<Option<String>>> = vec![Vec::new(); texts];
@@ -109,7 +124,11 @@ fn check(names: &[String], kinds: &[Kind]) -> Result<()> {
         .hint("Name those to use with features."));
     }
     if names.is_empty() || names.len() != kinds.len() {
-        return Err(Error::invalid_parameter("features", "one or more columns, each with its kind", names.len()));
+        return Err(Error::invalid_parameter(
+            "features",
+            "one or more columns, each with its kind",
+            names.len(),
+        ));
     }
     Ok(())
 }
@@ -168,5 +187,7 @@ impl Filling {
 
 /// A stable number for a text (FNV-1a, 64 bits).
 pub fn hashed(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }

@@ -73,10 +73,15 @@ fn train_table(
     let budget = time_budget.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     let (n_rows, groups, fingerprint) = (set.labels.n_rows(), set.groups, set.fingerprint());
     let (ignored, found) = set.run(&context, &training, guard.as_ref(), &of_target, &allowed, budget)?;
-    let ignored: Vec<Value> = ignored.iter().map(|i| json!({"column": i.column, "reason": i.reason})).collect();
+    let ignored: Vec<Value> = ignored
+        .iter()
+        .map(|i| json!({"column": i.column, "reason": i.reason}))
+        .collect();
     let (leaks, trained) = found;
     let report = serde_json::to_value(&trained.report).map_err(|e| Error::internal(e.to_string()))?;
-    let leaks = leaks.map(|leaks| serde_json::to_value(leaks).map_err(|e| Error::internal(e.to_string()))).transpose()?;
+    let leaks = leaks
+        .map(|leaks| serde_json::to_value(leaks).map_err(|e| Error::internal(e.to_string())))
+        .transpose()?;
     Ok(TableIterator::once((
         Some(trained.model.encode().map_err(Error::from)?),
         Some(trained.evaluation.encode().map_err(Error::from)?),
@@ -84,7 +89,12 @@ fn train_table(
         leaks.map(JsonB),
         JsonB(Value::Array(ignored)),
         trained.model.classes().to_vec(),
-        trained.model.columns().iter().map(|column| column.name.clone()).collect(),
+        trained
+            .model
+            .columns()
+            .iter()
+            .map(|column| column.name.clone())
+            .collect(),
         n_rows as i64,
         groups as i64,
         fingerprint,
@@ -114,12 +124,19 @@ fn find_leaks(
         },
         |()| Ok(()),
     )?;
-    Ok(JsonB(serde_json::to_value(report).map_err(|e| Error::internal(e.to_string()))?))
+    Ok(JsonB(
+        serde_json::to_value(report).map_err(|e| Error::internal(e.to_string()))?,
+    ))
 }
 
 fn guard_of(value: Value) -> Result<LeakGuard> {
-    serde_json::from_value(value)
-        .map_err(|e| Error::invalid_parameter("leak_guard", "an object with limit, max_rows, max_pairs or max_terms", e))
+    serde_json::from_value(value).map_err(|e| {
+        Error::invalid_parameter(
+            "leak_guard",
+            "an object with limit, max_rows, max_pairs or max_terms",
+            e,
+        )
+    })
 }
 
 /// Rows with a target.
@@ -133,11 +150,19 @@ struct Set {
 
 impl Set {
     fn new(context: &Context, rows: Rows, classes: Option<Vec<String>>) -> Result<Self> {
-        let Rows { table, mut texts, mut numbers, reservation, .. } = rows;
+        let Rows {
+            table,
+            mut texts,
+            mut numbers,
+            reservation,
+            ..
+        } = rows;
         let (Some(groups), Some(targets), Some(periods)) = (texts.pop(), texts.pop(), numbers.pop()) else {
             return Err(Error::internal("a query without target, group and period"));
         };
-        let kept: Vec<u32> = (0..table.n_rows() as u32).filter(|row| targets[*row as usize].is_some()).collect();
+        let kept: Vec<u32> = (0..table.n_rows() as u32)
+            .filter(|row| targets[*row as usize].is_some())
+            .collect();
         let target = |row: &u32| targets[*row as usize].as_deref().unwrap_or_default();
         let classes = classes.unwrap_or_else(|| {
             let mut found: Vec<String> = kept.iter().map(|row| target(row).to_owned()).collect();
@@ -146,18 +171,31 @@ impl Set {
             found
         });
         if classes.len() > MOST_CLASSES {
-            return Err(Error::invalid_parameter("target", format!("an expression of at most {MOST_CLASSES} values"), format!("one of {}", classes.len()))
-                .hint("Say a condition, such as grade < 5."));
+            return Err(Error::invalid_parameter(
+                "target",
+                format!("an expression of at most {MOST_CLASSES} values"),
+                format!("one of {}", classes.len()),
+            )
+            .hint("Say a condition, such as grade < 5."));
         }
-        let place: std::collections::HashMap<&str, u32> = classes.iter().enumerate().map(|(at, class)| (class.as_str(), at as u32)).collect();
+        let place: std::collections::HashMap<&str, u32> = classes
+            .iter()
+            .enumerate()
+            .map(|(at, class)| (class.as_str(), at as u32))
+            .collect();
         let of_row = |row: &u32| {
-            place.get(target(row)).copied().ok_or_else(|| Error::invalid_parameter("target", format!("one of {}", classes.join(", ")), target(row)))
+            place.get(target(row)).copied().ok_or_else(|| {
+                Error::invalid_parameter("target", format!("one of {}", classes.join(", ")), target(row))
+            })
         };
         let of_rows: Vec<u32> = kept.iter().map(of_row).collect::<Result<_>>()?;
         if kept.is_empty() {
             return Err(Error::new(PgSqlErrorCode::ERRCODE_NO_DATA_FOUND, "no row has a target"));
         }
-        let keys: Vec<u64> = kept.iter().map(|row| groups[*row as usize].as_deref().map_or(u64::from(*row), hashed)).collect();
+        let keys: Vec<u64> = kept
+            .iter()
+            .map(|row| groups[*row as usize].as_deref().map_or(u64::from(*row), hashed))
+            .collect();
         let mut distinct = keys.clone();
         distinct.sort_unstable();
         distinct.dedup();
@@ -166,7 +204,11 @@ impl Set {
         if let Some(known) = known {
             labels = labels.with_periods(known)?;
         }
-        let table = if kept.len() == table.n_rows() { table } else { table.select(context, &kept)? };
+        let table = if kept.len() == table.n_rows() {
+            table
+        } else {
+            table.select(context, &kept)?
+        };
         let mut classes = classes;
         while classes.len() < 2 {
             // refused further on, with a reason
@@ -191,7 +233,9 @@ impl Set {
                 Values::Numeric(values) => values.iter().for_each(|x| mix(x.to_bits())),
                 Values::Category { levels, codes } => {
                     let of_level: Vec<u64> = levels.iter().map(|level| hashed(level)).collect();
-                    codes.iter().for_each(|code| mix(of_level.get(*code as usize).copied().unwrap_or(0)));
+                    codes
+                        .iter()
+                        .for_each(|code| mix(of_level.get(*code as usize).copied().unwrap_or(0)));
                 }
             }
         }
@@ -230,12 +274,16 @@ impl Set {
             context,
             1,
             |_: &mut dyn FnMut(()) -> Result<(), EngineError>| {
-                let leaks = guard.map(|guard| context.run(|| guard.look(context, &table, &self.labels, of_target, allowed))).transpose()?;
+                let leaks = guard
+                    .map(|guard| context.run(|| guard.look(context, &table, &self.labels, of_target, allowed)))
+                    .transpose()?;
                 let kept = match &leaks {
                     Some(leaks) => engine_without(&table, |name| !leaks.excluded.contains(name))?,
                     None => engine_without(&table, |name| allowed.contains(name) || !of_target.contains(name))?,
                 };
-                let trained = with_alarm(alarm, || context.run(|| training.train(context, &kept, &self.labels, &self.classes, time_up)))?;
+                let trained = with_alarm(alarm, || {
+                    context.run(|| training.train(context, &kept, &self.labels, &self.classes, time_up))
+                })?;
                 Ok((leaks, trained))
             },
             |()| Ok(()),
@@ -254,14 +302,19 @@ fn reason(values: &Values) -> Option<&'static str> {
             let mut known = values.iter().filter(|x| !x.is_nan());
             match known.next() {
                 None => Some("no row has a value"),
-                Some(first) if known.all(|x| x == first) && values.iter().all(|x| !x.is_nan()) => Some("one value in all rows"),
+                Some(first) if known.all(|x| x == first) && values.iter().all(|x| !x.is_nan()) => {
+                    Some("one value in all rows")
+                }
                 Some(_) => None,
             }
         }
         Values::Category { levels, codes } => {
             let known = codes.iter().filter(|code| **code != MISSING).count();
             let mut present = vec![false; levels.len()];
-            codes.iter().filter(|code| **code != MISSING).for_each(|code| present[*code as usize] = true);
+            codes
+                .iter()
+                .filter(|code| **code != MISSING)
+                .for_each(|code| present[*code as usize] = true);
             match present.into_iter().filter(|present| *present).count() {
                 0 => Some("no row has a value"),
                 1 if known == codes.len() => Some("one value in all rows"),
@@ -275,12 +328,22 @@ fn reason(values: &Values) -> Option<&'static str> {
 }
 
 fn engine_without(table: &Table, keep: impl Fn(&String) -> bool) -> Result<Table, EngineError> {
-    Table::new(table.columns().iter().filter(|column| keep(&column.name)).cloned().collect())
+    Table::new(
+        table
+            .columns()
+            .iter()
+            .filter(|column| keep(&column.name))
+            .cloned()
+            .collect(),
+    )
 }
 
 fn without(table: &Table, keep: impl Fn(&String) -> bool) -> Result<Table> {
     match engine_without(table, keep) {
         Ok(table) => Ok(table),
-        Err(_) => Err(Error::new(PgSqlErrorCode::ERRCODE_NO_DATA_FOUND, "no column has more than one value")),
+        Err(_) => Err(Error::new(
+            PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
+            "no column has more than one value",
+        )),
     }
 }

@@ -187,5 +187,9 @@ fn quantiles(values: &[f64], weights: &[f64]) -> Vec<f64> {
 /// Half-way, and below `high` also where there is no number between the two.
 fn between(low: f64, high: f64) -> f64 {
     let middle = low + (high - low) / 2.0;
-    if middle < high { middle } else { low }
+    if middle < high {
+        middle
+    } else {
+        low
+    }
 }

@@ -159,7 +159,10 @@ impl Learning {
         };
         preparation.seed = self.seed;
         if self.impute == Imputation::Median {
-            preparation.columns.iter_mut().for_each(|spec| with_median(&mut spec.treatment));
+            preparation
+                .columns
+                .iter_mut()
+                .for_each(|spec| with_median(&mut spec.treatment));
         }
         preparation
     }

@@ -34,7 +34,12 @@ impl Codes {
 
     /// As [`Codes::new`], of numbers.
     pub fn of_numbers(values: &[f64], most: usize, bins: usize) -> Self {
-        let mut sorted: Vec<f64> = values.iter().copied().filter(|x| !x.is_nan()).map(|x| x + 0.0).collect();
+        let mut sorted: Vec<f64> = values
+            .iter()
+            .copied()
+            .filter(|x| !x.is_nan())
+            .map(|x| x + 0.0)
+            .collect();
         sorted.sort_unstable_by(f64::total_cmp);
         let n = sorted.len();
         let mut distinct = sorted.clone();
@@ -46,7 +51,13 @@ impl Codes {
             uppers.dedup();
             uppers
         };
-        let code = |x: &f64| if x.is_nan() { 0 } else { uppers.partition_point(|upper| upper < x) as u32 + 1 };
+        let code = |x: &f64| {
+            if x.is_nan() {
+                0
+            } else {
+                uppers.partition_point(|upper| upper < x) as u32 + 1
+            }
+        };
         Self {
             of_row: values.iter().map(code).collect(),
             n: uppers.len() + 1,
@@ -77,7 +88,10 @@ impl Codes {
         known.sort_unstable();
         known.dedup();
         Self {
-            of_row: keys.iter().map(|key| known.partition_point(|k| k < key) as u32).collect(),
+            of_row: keys
+                .iter()
+                .map(|key| known.partition_point(|k| k < key) as u32)
+                .collect(),
             n: known.len(),
         }
     }
@@ -104,8 +118,20 @@ mod tests {
 
     #[test]
     fn joined_codes_tell_apart_what_either_tells_apart_however_many_there_are() {
-        let (a, b) = (Codes { of_row: vec![0, 1, 1, 2], n: 3 }, Codes { of_row: vec![5, 5, 0, 5], n: 6 });
-        let wide = Codes { of_row: b.of_row.clone(), n: 1 << 20 };
+        let (a, b) = (
+            Codes {
+                of_row: vec![0, 1, 1, 2],
+                n: 3,
+            },
+            Codes {
+                of_row: vec![5, 5, 0, 5],
+                n: 6,
+            },
+        );
+        let wide = Codes {
+            of_row: b.of_row.clone(),
+            n: 1 << 20,
+        };
         for joined in [a.joined(&b), a.joined(&wide)] {
             let mut distinct = joined.of_row.clone();
             distinct.sort_unstable();

@@ -33,7 +33,13 @@ pub(super) struct Joint<'a> {
 
 impl Joint<'_> {
     /// The carriers among `columns`, of the columns `leaks` whose terms are in the design too, and the AUC of what is left.
-    pub fn carriers(&self, ctx: &Context, mut columns: Vec<usize>, leaks: &[usize], limit: f64) -> Result<(Vec<Carrier>, f64)> {
+    pub fn carriers(
+        &self,
+        ctx: &Context,
+        mut columns: Vec<usize>,
+        leaks: &[usize],
+        limit: f64,
+    ) -> Result<(Vec<Carrier>, f64)> {
         let mut found = Vec::new();
         loop {
             let (auc, without) = self.judge(ctx, &columns)?;
@@ -66,15 +72,26 @@ impl Joint<'_> {
                 let (gram, with) = self.without_fold(fold);
                 let inverse = inverse(&part(&gram, p, &terms), k);
                 Ok(inverse.map(|inverse| {
-                    let coefficients = (0..k).map(|i| (0..k).map(|j| inverse[i * k + j] * with[terms[j]]).sum()).collect();
+                    let coefficients = (0..k)
+                        .map(|i| (0..k).map(|j| inverse[i * k + j] * with[terms[j]]).sum())
+                        .collect();
                     (inverse, coefficients)
                 }))
             })
             .collect::<Result<_>>()?;
         let all = self.auc(ctx, &terms, &fits, &[])?;
         let drop = |column: &usize| -> Result<(usize, f64)> {
-            let own: Vec<usize> = (0..k).filter(|at| self.design.of_column[terms[*at]] == *column).collect();
-            Ok((*column, if own.is_empty() { all } else { self.auc(ctx, &terms, &fits, &own)? }))
+            let own: Vec<usize> = (0..k)
+                .filter(|at| self.design.of_column[terms[*at]] == *column)
+                .collect();
+            Ok((
+                *column,
+                if own.is_empty() {
+                    all
+                } else {
+                    self.auc(ctx, &terms, &fits, &own)?
+                },
+            ))
         };
         let without = ctx.run(|| columns.par_iter().map(drop).collect::<Result<_>>())?;
         Ok((all, without))
@@ -82,12 +99,23 @@ impl Joint<'_> {
 
     /// Sums over all folds but one.
     fn without_fold(&self, fold: usize) -> (Vec<f64>, Vec<f64>) {
-        let others = self.products.iter().enumerate().filter(|(other, _)| *other != fold).map(|(_, products)| products);
+        let others = self
+            .products
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != fold)
+            .map(|(_, products)| products);
         sum(others)
     }
 
     /// Of the models without the terms at `dropped`, which follow from those with them.
-    fn auc(&self, ctx: &Context, terms: &[usize], fits: &[Option<(Vec<f64>, Vec<f64>)>], dropped: &[usize]) -> Result<f64> {
+    fn auc(
+        &self,
+        ctx: &Context,
+        terms: &[usize],
+        fits: &[Option<(Vec<f64>, Vec<f64>)>],
+        dropped: &[usize],
+    ) -> Result<f64> {
         let (p, k) = (self.design.width, terms.len());
         let coefficients: Vec<Vec<f64>> = fits
             .iter()
@@ -105,7 +133,14 @@ impl Joint<'_> {
             let b = &coefficients[self.rows.fold_of[row] as usize];
             let score: f64 = terms.iter().zip(b).map(|(term, b)| x[*term] * b).sum();
             let weight = self.rows.weights[row];
-            levels.push((score, if self.positive[row] { [weight, 0.0] } else { [0.0, weight] }));
+            levels.push((
+                score,
+                if self.positive[row] {
+                    [weight, 0.0]
+                } else {
+                    [0.0, weight]
+                },
+            ));
         }
         Ok(area(levels))
     }
@@ -113,9 +148,17 @@ impl Joint<'_> {
     /// The leaking column that explains most of what the other columns do not explain of `place`, if it is much.
     fn carried(&self, ctx: &Context, columns: &[usize], place: usize, leaks: &[usize]) -> Result<Option<usize>> {
         let (gram, _) = sum(self.products.iter());
-        let own: Vec<usize> = self.design.places(|column| column == place).into_iter().skip(1).take(1).collect();
+        let own: Vec<usize> = self
+            .design
+            .places(|column| column == place)
+            .into_iter()
+            .skip(1)
+            .take(1)
+            .collect();
         let unexplained = |leak: Option<usize>| -> Option<f64> {
-            let terms = self.design.places(|column| columns.contains(&column) && column != place || Some(column) == leak);
+            let terms = self
+                .design
+                .places(|column| columns.contains(&column) && column != place || Some(column) == leak);
             let terms: Vec<usize> = terms.into_iter().chain(own.iter().copied()).collect();
             let last = terms.len() - 1;
             // the residual variance of a term is one over its entry of the inverse
@@ -156,15 +199,26 @@ fn without(inverse: &[f64], coefficients: &[f64], k: usize, dropped: &[usize]) -
     if dropped.is_empty() {
         return coefficients.to_vec();
     }
-    let own: Vec<f64> = dropped.iter().flat_map(|i| dropped.iter().map(move |j| inverse[i * k + j])).collect();
+    let own: Vec<f64> = dropped
+        .iter()
+        .flat_map(|i| dropped.iter().map(move |j| inverse[i * k + j]))
+        .collect();
     let Some(back) = super::design::inverse(&own, dropped.len()) else {
         return vec![0.0; k];
     };
     let d = dropped.len();
-    let weights: Vec<f64> =
-        (0..d).map(|i| (0..d).map(|j| back[i * d + j] * coefficients[dropped[j]]).sum::<f64>()).collect();
+    let weights: Vec<f64> = (0..d)
+        .map(|i| (0..d).map(|j| back[i * d + j] * coefficients[dropped[j]]).sum::<f64>())
+        .collect();
     let mut left: Vec<f64> = (0..k)
-        .map(|i| coefficients[i] - dropped.iter().zip(&weights).map(|(j, w)| inverse[i * k + j] * w).sum::<f64>())
+        .map(|i| {
+            coefficients[i]
+                - dropped
+                    .iter()
+                    .zip(&weights)
+                    .map(|(j, w)| inverse[i * k + j] * w)
+                    .sum::<f64>()
+        })
         .collect();
     dropped.iter().for_each(|at| left[*at] = 0.0);
     left
@@ -180,7 +234,9 @@ mod tests {
         let gram = [4.0, 1.0, 0.5, 1.0, 3.0, 0.2, 0.5, 0.2, 2.0];
         let with = [1.0, 2.0, 3.0];
         let full = inverse(&gram, 3).unwrap();
-        let coefficients: Vec<f64> = (0..3).map(|i| (0..3).map(|j| full[i * 3 + j] * with[j]).sum()).collect();
+        let coefficients: Vec<f64> = (0..3)
+            .map(|i| (0..3).map(|j| full[i * 3 + j] * with[j]).sum())
+            .collect();
         let left = without(&full, &coefficients, 3, &[1]);
         // [4 .5; .5 2] b = [1; 3]: determinant 7.75
         approx::assert_relative_eq!(left[0], (2.0 - 1.5) / 7.75, max_relative = 1e-5);

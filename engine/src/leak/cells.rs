@@ -85,7 +85,10 @@ mod tests {
     fn an_identifier_that_names_each_row_tells_nothing_out_of_fold() {
         let targets: Vec<u32> = (0..400u32).map(|row| row.wrapping_mul(2_654_435_761) >> 31).collect();
         let rows = Rows::new(&Labels::unweighted(targets, 2).unwrap(), 1_000);
-        let identifier = Codes { of_row: (0..400).collect(), n: 400 };
+        let identifier = Codes {
+            of_row: (0..400).collect(),
+            n: 400,
+        };
         let found = auc(&identifier, &rows);
         assert!(found < 0.6, "{found}");
         assert!(!is_pure(&identifier, &rows));

@@ -25,7 +25,9 @@ pub(super) fn follows(column: &Values, leak: &Values, rows: &Rows) -> bool {
 
 /// R squared out of fold of the mean per cell.
 fn number_follows(values: &[f64], leak: &Codes, rows: &Rows) -> bool {
-    let known: Vec<usize> = (0..values.len()).filter(|row| !values[*row].is_nan() && leak.of_row[*row] > 0).collect();
+    let known: Vec<usize> = (0..values.len())
+        .filter(|row| !values[*row].is_nan() && leak.of_row[*row] > 0)
+        .collect();
     if known.len() < LEAST_ROWS {
         return false;
     }
@@ -39,7 +41,12 @@ fn number_follows(values: &[f64], leak: &Codes, rows: &Rows) -> bool {
     let (mut left, mut all) = (0.0, 0.0);
     for row in &known {
         let cells = &sums[leak.of_row[*row] as usize * FOLDS..][..FOLDS];
-        let other = |part: usize| (0..FOLDS).filter(|f| *f != rows.fold_of[*row] as usize).map(|f| cells[f][part]).sum::<f64>();
+        let other = |part: usize| {
+            (0..FOLDS)
+                .filter(|f| *f != rows.fold_of[*row] as usize)
+                .map(|f| cells[f][part])
+                .sum::<f64>()
+        };
         let guess = if other(1) > 0.0 { other(0) / other(1) } else { mean };
         left += (values[*row] - guess).powi(2);
         all += (values[*row] - mean).powi(2);
@@ -49,7 +56,9 @@ fn number_follows(values: &[f64], leak: &Codes, rows: &Rows) -> bool {
 
 /// Share of the rows whose level is the commonest of their cell in the other folds, beyond that of the commonest of all.
 fn level_follows(column: &Codes, leak: &Codes, rows: &Rows) -> bool {
-    let known: Vec<usize> = (0..rows.len()).filter(|row| column.of_row[*row] > 0 && leak.of_row[*row] > 0).collect();
+    let known: Vec<usize> = (0..rows.len())
+        .filter(|row| column.of_row[*row] > 0 && leak.of_row[*row] > 0)
+        .collect();
     if known.len() < LEAST_ROWS {
         return false;
     }
@@ -68,7 +77,9 @@ fn level_follows(column: &Codes, leak: &Codes, rows: &Rows) -> bool {
     let right = known.iter().filter(|row| {
         let fold = rows.fold_of[**row] as usize;
         let others = |found: &[u32; FOLDS]| found.iter().sum::<u32>() - found[fold];
-        let best = of_cell[&leak.of_row[**row]].iter().max_by_key(|(_, found)| others(found));
+        let best = of_cell[&leak.of_row[**row]]
+            .iter()
+            .max_by_key(|(_, found)| others(found));
         best.is_some_and(|(level, found)| others(found) > 0 && *level == column.of_row[**row])
     });
     let share = right.count() as f64 / known.len() as f64;

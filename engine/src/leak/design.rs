@@ -41,7 +41,11 @@ fn terms(values: &Values, rows: &[u32]) -> Vec<Vec<f64>> {
             counts.truncate(MAX_LEVELS);
             let mut wanted: Vec<u32> = counts.into_iter().filter(|c| c.0 > 1).map(|c| c.1).collect();
             wanted.push(MISSING);
-            let of = |level: &u32| rows.iter().map(|row| f64::from(u8::from(codes[*row as usize] == *level))).collect();
+            let of = |level: &u32| {
+                rows.iter()
+                    .map(|row| f64::from(u8::from(codes[*row as usize] == *level)))
+                    .collect()
+            };
             wanted.iter().map(of).collect()
         }
     }
@@ -66,8 +70,10 @@ impl Design {
         let mut left_out = 0;
         for column in columns {
             ctx.check()?;
-            let own: Vec<Vec<f64>> =
-                terms(&table.columns()[*column].values, rows).into_iter().filter_map(standardised).collect();
+            let own: Vec<Vec<f64>> = terms(&table.columns()[*column].values, rows)
+                .into_iter()
+                .filter_map(standardised)
+                .collect();
             if all.len() + own.len() > most {
                 left_out += 1;
                 continue;
@@ -94,7 +100,9 @@ impl Design {
 
     /// Terms of `columns`, the intercept first.
     pub fn places(&self, keep: impl Fn(usize) -> bool) -> Vec<usize> {
-        (0..self.width).filter(|at| *at == 0 || keep(self.of_column[*at])).collect()
+        (0..self.width)
+            .filter(|at| *at == 0 || keep(self.of_column[*at]))
+            .collect()
     }
 
     /// Sums of products of the terms, width x width, and with `response`, by fold.
@@ -111,7 +119,10 @@ impl Design {
                 for (i, xi) in x.iter().enumerate().filter(|(_, xi)| **xi != 0.0) {
                     let weighted = rows.weights[row] * xi;
                     with[i] += weighted * response[row];
-                    gram[i * p..i * p + i + 1].iter_mut().zip(x).for_each(|(sum, xj)| *sum += weighted * xj);
+                    gram[i * p..i * p + i + 1]
+                        .iter_mut()
+                        .zip(x)
+                        .for_each(|(sum, xj)| *sum += weighted * xj);
                 }
             }
             for i in 0..p {
@@ -127,7 +138,10 @@ impl Design {
 
 /// The part of a p x p matrix at `places`.
 pub(super) fn part(matrix: &[f64], p: usize, places: &[usize]) -> Vec<f64> {
-    places.iter().flat_map(|i| places.iter().map(move |j| matrix[i * p + j])).collect()
+    places
+        .iter()
+        .flat_map(|i| places.iter().map(move |j| matrix[i * p + j]))
+        .collect()
 }
 
 /// The inverse of a positive definite matrix, a little ridge added; none where that does not help.
@@ -137,7 +151,11 @@ pub(super) fn inverse(matrix: &[f64], p: usize) -> Option<Vec<f64>> {
     let mut l = vec![0.0; p * p];
     for i in 0..p {
         for j in 0..=i {
-            let dot: f64 = l[i * p..i * p + j].iter().zip(&l[j * p..j * p + j]).map(|(a, b)| a * b).sum();
+            let dot: f64 = l[i * p..i * p + j]
+                .iter()
+                .zip(&l[j * p..j * p + j])
+                .map(|(a, b)| a * b)
+                .sum();
             let rest = matrix[i * p + j] + if i == j { ridge } else { 0.0 } - dot;
             l[i * p + j] = match i == j {
                 true if rest > 0.0 => rest.sqrt(),
@@ -159,7 +177,10 @@ pub(super) fn inverse(matrix: &[f64], p: usize) -> Option<Vec<f64>> {
     for k in 0..p {
         let row = &below[k * p..k * p + k + 1];
         for (i, a) in row.iter().enumerate().filter(|(_, a)| **a != 0.0) {
-            found[i * p..i * p + k + 1].iter_mut().zip(row).for_each(|(sum, b)| *sum += a * b);
+            found[i * p..i * p + k + 1]
+                .iter_mut()
+                .zip(row)
+                .for_each(|(sum, b)| *sum += a * b);
         }
     }
     Some(found)
@@ -173,7 +194,10 @@ mod tests {
     fn inverse_by_hand() {
         let found = inverse(&[4.0, 2.0, 2.0, 3.0], 2).unwrap();
         let expected = [0.375, -0.25, -0.25, 0.5];
-        found.iter().zip(expected).for_each(|(a, b)| approx::assert_relative_eq!(*a, b, max_relative = 1e-5));
+        found
+            .iter()
+            .zip(expected)
+            .for_each(|(a, b)| approx::assert_relative_eq!(*a, b, max_relative = 1e-5));
         assert!(inverse(&[-1.0], 1).is_none());
     }
 }

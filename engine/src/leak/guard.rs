@@ -62,9 +62,20 @@ impl LeakGuard {
     ///
     /// # Errors
     /// [`EngineError::InvalidParameter`], [`EngineError::Dimension`], [`EngineError::Memory`], [`EngineError::Cancelled`].
-    pub fn look(&self, ctx: &Context, table: &Table, labels: &Labels, of_target: &[String], allowed: &[String]) -> Result<LeakReport> {
+    pub fn look(
+        &self,
+        ctx: &Context,
+        table: &Table,
+        labels: &Labels,
+        of_target: &[String],
+        allowed: &[String],
+    ) -> Result<LeakReport> {
         if !(self.limit > 0.5 && self.limit <= 1.0) {
-            return Err(EngineError::invalid("limit of the leak guard", "above 0.5 and at most 1", self.limit));
+            return Err(EngineError::invalid(
+                "limit of the leak guard",
+                "above 0.5 and at most 1",
+                self.limit,
+            ));
         }
         labels::same("labels", table.n_rows(), labels.n_rows())?;
         let rows = Rows::new(labels, self.max_rows);
@@ -87,7 +98,9 @@ impl LeakGuard {
             (joint_auc, joint_left_out) = search.through_others(&strength)?;
             search.derived()?;
         }
-        let excluded = |column: &String| !allowed.contains(column) && search.leaks.iter().any(|leak| leak.columns.contains(column));
+        let excluded = |column: &String| {
+            !allowed.contains(column) && search.leaks.iter().any(|leak| leak.columns.contains(column))
+        };
         let names = table.columns().iter().map(|column| column.name.clone());
         Ok(LeakReport {
             excluded: names.filter(excluded).collect(),
@@ -107,7 +120,14 @@ impl Search<'_> {
         self.table.columns()[place].name.clone()
     }
 
-    fn found(&mut self, kind: LeakKind, places: &[usize], auc: Option<f64>, auc_without: Option<f64>, through: Option<usize>) {
+    fn found(
+        &mut self,
+        kind: LeakKind,
+        places: &[usize],
+        auc: Option<f64>,
+        auc_without: Option<f64>,
+        through: Option<usize>,
+    ) {
         let columns: Vec<String> = places.iter().map(|place| self.name(*place)).collect();
         let allowed = columns.iter().any(|column| self.allowed.contains(column));
         let leak = Leak {
@@ -137,7 +157,12 @@ impl Search<'_> {
         let limit = self.guard.limit;
         let judge = |place: usize| -> Result<(f64, Option<LeakKind>)> {
             self.ctx.check()?;
-            let column = Codes::new(&self.table.columns()[place].values, &self.rows.numbers, BINS_ALONE, BINS_ALONE);
+            let column = Codes::new(
+                &self.table.columns()[place].values,
+                &self.rows.numbers,
+                BINS_ALONE,
+                BINS_ALONE,
+            );
             if column.is_constant() {
                 return Ok((0.5, None));
             }
@@ -150,8 +175,9 @@ impl Search<'_> {
             Ok((auc, kind))
         };
         let places: Vec<usize> = (0..self.table.columns().len()).collect();
-        let found: Vec<(f64, Option<LeakKind>)> =
-            self.ctx.run(|| places.par_iter().map(|place| judge(*place)).collect::<Result<_>>())?;
+        let found: Vec<(f64, Option<LeakKind>)> = self
+            .ctx
+            .run(|| places.par_iter().map(|place| judge(*place)).collect::<Result<_>>())?;
         for (place, (auc, kind)) in found.iter().enumerate() {
             if let Some(kind) = kind.filter(|_| !self.aside[place]) {
                 self.found(kind, &[place], Some(*auc), None, None);
@@ -168,11 +194,17 @@ impl Search<'_> {
                 let values = &self.table.columns()[place].values;
                 let codes = Codes::new(values, &self.rows.numbers, VALUES_IN_A_PAIR, BINS_IN_A_PAIR);
                 let auc = strength[place];
-                Ok(Sight { place, values, codes, auc })
+                Ok(Sight {
+                    place,
+                    values,
+                    codes,
+                    auc,
+                })
             })
             .collect::<Result<_>>()?;
         let sights: Vec<Sight> = sights.into_iter().filter(|sight| !sight.codes.is_constant()).collect();
-        let (found, tested, left_out) = pairs::search(self.ctx, &self.rows, &sights, self.guard.limit, self.guard.max_pairs)?;
+        let (found, tested, left_out) =
+            pairs::search(self.ctx, &self.rows, &sights, self.guard.limit, self.guard.max_pairs)?;
         for pair in found {
             self.found(pair.kind, &[pair.places.0, pair.places.1], Some(pair.auc), None, None);
         }
@@ -189,7 +221,9 @@ impl Search<'_> {
         left.sort_by(|a, b| strength[*b].total_cmp(&strength[*a]).then(a.cmp(b)));
         let order: Vec<usize> = leaks.iter().chain(&left).copied().collect();
         let most = self.guard.max_terms;
-        let _memory = self.ctx.reserve_for::<f64>(self.rows.len().saturating_add(8 * most).saturating_mul(2 * most))?;
+        let _memory = self
+            .ctx
+            .reserve_for::<f64>(self.rows.len().saturating_add(8 * most).saturating_mul(2 * most))?;
         let (design, left_out) = Design::new(self.ctx, self.table, &order, &self.rows.numbers, most)?;
         let mut best = 0.5f64;
         for positive in self.rows.tested.clone() {
@@ -214,7 +248,12 @@ impl Search<'_> {
     /// Looks for codes of columns that leak alone or carry one that does; says whether there are any.
     fn derived(&mut self) -> Result<bool> {
         let alone = |leak: &&Leak| leak.columns.len() == 1;
-        let leaks: Vec<String> = self.leaks.iter().filter(alone).map(|leak| leak.columns[0].clone()).collect();
+        let leaks: Vec<String> = self
+            .leaks
+            .iter()
+            .filter(alone)
+            .map(|leak| leak.columns[0].clone())
+            .collect();
         let before = self.leaks.len();
         for place in 0..self.aside.len() {
             for leak in &leaks {

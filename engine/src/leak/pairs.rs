@@ -35,7 +35,13 @@ pub(super) struct Found {
 }
 
 /// What was found among at most `most` pairs, the best first, and how many pairs were looked at and not.
-pub(super) fn search(ctx: &Context, rows: &Rows, columns: &[Sight], limit: f64, most: usize) -> Result<(Vec<Found>, usize, usize)> {
+pub(super) fn search(
+    ctx: &Context,
+    rows: &Rows,
+    columns: &[Sight],
+    limit: f64,
+    most: usize,
+) -> Result<(Vec<Found>, usize, usize)> {
     let mut order: Vec<usize> = (0..columns.len()).collect();
     order.sort_by(|a, b| columns[*b].auc.total_cmp(&columns[*a].auc).then(a.cmp(b)));
     let all = order.len() * order.len().saturating_sub(1) / 2;
@@ -67,7 +73,11 @@ fn judged(rows: &Rows, a: &Sight, b: &Sight, limit: f64) -> Option<Found> {
     if let (Values::Numeric(x), Values::Numeric(y)) = (a.values, b.values) {
         if together >= WORTH_A_LOOK {
             for (kind, sign) in [(LeakKind::Sum, 1.0), (LeakKind::Difference, -1.0)] {
-                let both: Vec<f64> = rows.numbers.iter().map(|row| x[*row as usize] + sign * y[*row as usize]).collect();
+                let both: Vec<f64> = rows
+                    .numbers
+                    .iter()
+                    .map(|row| x[*row as usize] + sign * y[*row as usize])
+                    .collect();
                 let auc = cells::auc(&Codes::of_numbers(&both, BINS, BINS), rows);
                 // said to be a difference only where that says all that the two say
                 if auc >= best.auc - 1e-9 && auc > limit - 1e-9 {

@@ -22,7 +22,10 @@ impl Rows {
     pub fn new(labels: &Labels, limit: usize) -> Self {
         let n = labels.n_rows();
         let step = n.div_ceil(limit.max(1)).max(1);
-        let numbers: Vec<u32> = (0..n as u32).step_by(step).filter(|row| labels.weights()[*row as usize] > 0.0).collect();
+        let numbers: Vec<u32> = (0..n as u32)
+            .step_by(step)
+            .filter(|row| labels.weights()[*row as usize] > 0.0)
+            .collect();
         let key = |row: &u32| labels.groups().map_or(u64::from(*row), |groups| groups[*row as usize]);
         let fold_of = numbers.iter().map(|row| (mix(key(row)) % FOLDS as u64) as u8).collect();
         let weights = numbers.iter().map(|row| labels.weights()[*row as usize]).collect();
@@ -33,7 +36,12 @@ impl Rows {
         classes.truncate(if classes.len() == 2 { 1 } else { MAX_TESTED });
         let tested = classes
             .iter()
-            .map(|class| numbers.iter().map(|row| labels.targets()[*row as usize] as usize == *class).collect())
+            .map(|class| {
+                numbers
+                    .iter()
+                    .map(|row| labels.targets()[*row as usize] as usize == *class)
+                    .collect()
+            })
             .collect();
         Self {
             numbers,

@@ -12,7 +12,9 @@ impl Leak {
 
     fn english(&self) -> String {
         let (a, b, through) = self.names();
-        let auc = self.auc.map_or(String::new(), |auc| format!(" (AUC {auc:.3} out of fold)"));
+        let auc = self
+            .auc
+            .map_or(String::new(), |auc| format!(" (AUC {auc:.3} out of fold)"));
         let text = match self.kind {
             LeakKind::Target => format!("the target is computed from {a}"),
             LeakKind::Code => format!("{a} is a code of the target: each of its values stands for one class{auc}"),
@@ -28,13 +30,19 @@ impl Leak {
             ),
             LeakKind::Derived => format!("{a} is a code of {through}, which leaks"),
         };
-        if self.allowed { format!("{text}; kept, as allowed") } else { text }
+        if self.allowed {
+            format!("{text}; kept, as allowed")
+        } else {
+            text
+        }
     }
 
     fn portuguese(&self) -> String {
         let (a, b, through) = self.names();
         let number = |x: f64| format!("{x:.3}").replace('.', ",");
-        let auc = self.auc.map_or(String::new(), |auc| format!(" (AUC {} fora da amostra)", number(auc)));
+        let auc = self
+            .auc
+            .map_or(String::new(), |auc| format!(" (AUC {} fora da amostra)", number(auc)));
         let text = match self.kind {
             LeakKind::Target => format!("o alvo é calculado a partir de {a}"),
             LeakKind::Code => format!("{a} é um código do alvo: cada valor corresponde a uma classe{auc}"),
@@ -50,7 +58,11 @@ impl Leak {
             ),
             LeakKind::Derived => format!("{a} é um código de {through}, que entrega o alvo"),
         };
-        if self.allowed { format!("{text}; mantida, como permitido") } else { text }
+        if self.allowed {
+            format!("{text}; mantida, como permitido")
+        } else {
+            text
+        }
     }
 
     fn names(&self) -> (&str, &str, &str) {

@@ -21,7 +21,10 @@ pub struct Levels {
 
 impl Default for Levels {
     fn default() -> Self {
-        Self { look: 0.10, shift: 0.25 }
+        Self {
+            look: 0.10,
+            shift: 0.25,
+        }
     }
 }
 
@@ -42,7 +45,11 @@ impl Levels {
             return Ok(());
         }
         let found = format!("{} and {}", self.look, self.shift);
-        Err(EngineError::invalid("levels of drift", "two numbers above 0, the second not below the first", found))
+        Err(EngineError::invalid(
+            "levels of drift",
+            "two numbers above 0, the second not below the first",
+            found,
+        ))
     }
 
     fn of(&self, psi: f64) -> Shift {
@@ -74,7 +81,9 @@ pub struct Drift {
 pub fn drift(ctx: &Context, model: &ClassifierModel, table: &Table, levels: &Levels) -> Result<Vec<Drift>> {
     levels.check()?;
     if table.n_rows() == 0 {
-        return Err(EngineError::EmptyInput { what: "set of rows to compare" });
+        return Err(EngineError::EmptyInput {
+            what: "set of rows to compare",
+        });
     }
     let weights = vec![1.0; table.n_rows()];
     let of = |histogram: &Histogram| {
@@ -99,7 +108,11 @@ pub fn score_drift(model: &ClassifierModel, scores: &[Vec<f64>], levels: &Levels
     levels.check()?;
     let of = |(histogram, scores): (&Histogram, &Vec<f64>)| {
         let weights = vec![1.0; scores.len()];
-        compared(histogram, &histogram.count(&Values::Numeric(scores.clone()), &weights)?, levels)
+        compared(
+            histogram,
+            &histogram.count(&Values::Numeric(scores.clone()), &weights)?,
+            levels,
+        )
     };
     model.score_histograms().iter().zip(scores).map(of).collect()
 }
@@ -111,7 +124,10 @@ fn compared(histogram: &Histogram, counts: &[f64], levels: &Levels) -> Result<Dr
     let known = |shares: &[f64]| shares.iter().sum::<f64>() > 0.0;
     let (psi, js) = if known(before) && known(now) {
         let (before, now) = merged(before, now);
-        (Some(population_stability_index(&before, &now)?), Some(jensen_shannon(&before, &now)?))
+        (
+            Some(population_stability_index(&before, &now)?),
+            Some(jensen_shannon(&before, &now)?),
+        )
     } else {
         (None, None)
     };
@@ -120,7 +136,11 @@ fn compared(histogram: &Histogram, counts: &[f64], levels: &Levels) -> Result<Dr
     let gone = known(before) != known(now);
     Ok(Drift {
         name: histogram.name.clone(),
-        level: if gone { Shift::Shift } else { levels.of(psi.unwrap_or(0.0)) },
+        level: if gone {
+            Shift::Shift
+        } else {
+            levels.of(psi.unwrap_or(0.0))
+        },
         psi,
         jensen_shannon: js,
         missing_before: histogram.missing_share(),
@@ -169,7 +189,10 @@ mod tests {
         let found = compared(&histogram(), &[1.0, 3.0, 4.0], &Levels::default()).unwrap();
         // shares of the known rows (.5, .5) and (.25, .75)
         approx::assert_relative_eq!(found.psi.unwrap(), 0.25 * 3f64.ln(), max_relative = 1e-12);
-        assert_eq!((found.missing_before, found.missing_now, found.level), (0.2, 0.5, Shift::Shift));
+        assert_eq!(
+            (found.missing_before, found.missing_now, found.level),
+            (0.2, 0.5, Shift::Shift)
+        );
     }
 
     #[test]
@@ -182,6 +205,7 @@ mod tests {
     fn twenty_even_bins_become_ten() {
         let (p, q) = merged(&[0.05; 20], &[1.0; 20]);
         assert_eq!((p.len(), q.len()), (10, 10));
-        p.iter().for_each(|share| approx::assert_relative_eq!(*share, 0.1, max_relative = 1e-9));
+        p.iter()
+            .for_each(|share| approx::assert_relative_eq!(*share, 0.1, max_relative = 1e-9));
     }
 }

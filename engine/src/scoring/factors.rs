@@ -79,12 +79,28 @@ fn sentence(
             let x = x.as_f64().unwrap_or(f64::NAN);
             match median(model, place) {
                 Some(middle) if x < middle => {
-                    let below = if portuguese { "abaixo da mediana" } else { "below the median" };
-                    format!("{feature} {} ({below} {})", short(x, portuguese), short(middle, portuguese))
+                    let below = if portuguese {
+                        "abaixo da mediana"
+                    } else {
+                        "below the median"
+                    };
+                    format!(
+                        "{feature} {} ({below} {})",
+                        short(x, portuguese),
+                        short(middle, portuguese)
+                    )
                 }
                 Some(middle) if x > middle => {
-                    let above = if portuguese { "acima da mediana" } else { "above the median" };
-                    format!("{feature} {} ({above} {})", short(x, portuguese), short(middle, portuguese))
+                    let above = if portuguese {
+                        "acima da mediana"
+                    } else {
+                        "above the median"
+                    };
+                    format!(
+                        "{feature} {} ({above} {})",
+                        short(x, portuguese),
+                        short(middle, portuguese)
+                    )
                 }
                 _ => format!("{feature} {}", short(x, portuguese)),
             }
@@ -131,7 +147,11 @@ fn median(model: &ClassifierModel, place: usize) -> Option<f64> {
 fn short(x: f64, comma: bool) -> String {
     let text = format!("{x:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if comma { text.replace('.', ",") } else { text.to_owned() }
+    if comma {
+        text.replace('.', ",")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]

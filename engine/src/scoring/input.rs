@@ -46,7 +46,11 @@ impl Input {
         let mut key: Vec<Option<String>> = vec![None; schema.key.len()];
         for (name, value) in given {
             // the exact name before its spellings
-            let exact = schema.columns.iter().position(|column| column.name == *name).map(Place::Column);
+            let exact = schema
+                .columns
+                .iter()
+                .position(|column| column.name == *name)
+                .map(Place::Column);
             match exact.or_else(|| places.get(&folded(name)).copied()) {
                 Some(Place::Column(at)) => input.take(schema, model, at, value),
                 Some(Place::Key(at)) => key[at] = text(value),
@@ -61,9 +65,16 @@ impl Input {
                 key[at] = text(&input.values[column]);
             }
         }
-        input.key = key.into_iter().collect::<Option<Vec<String>>>().filter(|key| !key.is_empty()).map(|key| key.join("/"));
+        input.key = key
+            .into_iter()
+            .collect::<Option<Vec<String>>>()
+            .filter(|key| !key.is_empty())
+            .map(|key| key.join("/"));
         let columns = schema.columns.iter().zip(&input.values);
-        input.missing = columns.filter(|(_, value)| value.is_null()).map(|(column, _)| column.name.clone()).collect();
+        input.missing = columns
+            .filter(|(_, value)| value.is_null())
+            .map(|(column, _)| column.name.clone())
+            .collect();
         input
     }
 
@@ -92,7 +103,9 @@ impl Input {
     /// As [`Table::new`].
     pub fn table(schema: &Schema, rows: &[Vec<Value>]) -> Result<Table> {
         let column = |(at, column): (usize, &super::SchemaColumn)| match column.kind {
-            FieldKind::Text => Column::category(&column.name, rows.iter().map(|row| row.get(at).and_then(Value::as_str))),
+            FieldKind::Text => {
+                Column::category(&column.name, rows.iter().map(|row| row.get(at).and_then(Value::as_str)))
+            }
             _ => {
                 let of = |row: &Vec<Value>| row.get(at).and_then(Value::as_f64).unwrap_or(f64::NAN);
                 Column::numeric(&column.name, rows.iter().map(of).collect())
@@ -125,7 +138,9 @@ fn number(value: &Value) -> Option<Value> {
         Value::String(text) if text.trim().is_empty() => return Some(Value::Null),
         Value::String(text) => {
             let text = text.trim();
-            let comma = text.rfind(',').filter(|_| !text.contains('.') || text.rfind('.') < text.rfind(','));
+            let comma = text
+                .rfind(',')
+                .filter(|_| !text.contains('.') || text.rfind('.') < text.rfind(','));
             match comma {
                 Some(_) => text.replace('.', "").replace(',', ".").parse().ok()?,
                 None => text.replace(',', "").parse().ok()?,
@@ -174,7 +189,11 @@ fn day(value: &Value) -> Option<Value> {
     if !(1..=12).contains(&date.month) || CivilDate::from_days(days) != date {
         return None;
     }
-    let mut clock = time.get(1..).unwrap_or("").split([':', '.', '+', 'Z']).map(|part| part.parse::<f64>().unwrap_or(0.0));
+    let mut clock = time
+        .get(1..)
+        .unwrap_or("")
+        .split([':', '.', '+', 'Z'])
+        .map(|part| part.parse::<f64>().unwrap_or(0.0));
     let mut unit = || clock.next().unwrap_or(0.0);
     let fraction = (unit() * 3600.0 + unit() * 60.0 + unit()) / 86_400.0;
     Some(Value::from(f64::from(days) + fraction))

@@ -53,7 +53,11 @@ impl Schema {
     /// Names without their spelling; of names that fold to the same the first counts, columns before others.
     pub(super) fn places(&self) -> HashMap<String, Place> {
         let mut places = HashMap::new();
-        let columns = self.columns.iter().enumerate().map(|(at, column)| (&column.name, Place::Column(at)));
+        let columns = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| (&column.name, Place::Column(at)));
         let keys = self.key.iter().enumerate().map(|(at, key)| (key, Place::Key(at)));
         let others = self.others.iter().map(|other| (other, Place::Unused));
         for (name, place) in columns.chain(keys).chain(others) {
