@@ -5,7 +5,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/pg.sh"
 here=$PROJECT/benches/quality
-algorithm=${1:-ensemble}
+algorithm=${1:-gradient_boosting}
 workbook=${2:-$PROJECT/../shared/data/pede/pede_2022_2024.xlsx}
 [ -r "$workbook" ] || die "no workbook $workbook: this measurement needs the data of PEDE"
 name=quality-pede-$$

@@ -63,8 +63,8 @@ COMMENT ON FUNCTION empatia.live_metrics(text, timestamptz) IS 'recall and preci
 
 CREATE FUNCTION empatia._wilson(hits bigint, trials bigint, OUT share double precision, OUT low double precision, OUT high double precision)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT p, greatest(0, (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)),
-              least(1, (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n))
+    SELECT p, CASE WHEN n > 0 THEN greatest(0, (p + z * z / (2 * n) - z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)) END,
+              CASE WHEN n > 0 THEN least(1, (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)) END
     FROM (SELECT hits::double precision / nullif(trials, 0) AS p, nullif(trials, 0)::double precision AS n, 1.959963984540054::double precision AS z) w
 $$;
 COMMENT ON FUNCTION empatia._wilson(bigint, bigint) IS 'a share with its 95 % Wilson interval; nulls for no trials';

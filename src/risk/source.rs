@@ -154,7 +154,7 @@ impl Filling {
                         PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
                         format!("column \"{name}\" must be finite, found {value} in row {}", n_rows + 1),
                     )
-                    .hint("Leave the column out with options => '{\"exclude\": [...]}', or make a view that has null there."));
+                    .hint("Leave the column out with exclude, or make a view that has null there."));
                 }
                 values.push(value);
             }

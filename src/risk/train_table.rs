@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::model::train_cube::with_alarm;
 use crate::pg::threads::{run_feeding, start_context, Limits};
 
-/// A text column of which more than this share of the values differ, and at least so many, names its rows.
+/// A text column with more levels than this share of the rows, or of the students, and at least so many, names them.
 const IDENTIFIER_SHARE: f64 = 0.5;
 const IDENTIFIER_LEVELS: usize = 50;
 
@@ -248,7 +248,7 @@ impl Set {
         let columns = self.table.columns().iter();
         columns
             .filter_map(|column| {
-                reason(&column.values).map(|reason| Ignored {
+                reason(&column.values, self.groups).map(|reason| Ignored {
                     column: column.name.clone(),
                     reason,
                 })
@@ -296,7 +296,7 @@ impl Set {
 const MOST_CLASSES: usize = 100;
 
 /// Why a column cannot help, if so.
-fn reason(values: &Values) -> Option<&'static str> {
+fn reason(values: &Values, groups: usize) -> Option<&'static str> {
     match values {
         Values::Numeric(values) => {
             let mut known = values.iter().filter(|x| !x.is_nan());
@@ -318,8 +318,11 @@ fn reason(values: &Values) -> Option<&'static str> {
             match present.into_iter().filter(|present| *present).count() {
                 0 => Some("no row has a value"),
                 1 if known == codes.len() => Some("one value in all rows"),
-                distinct if distinct >= IDENTIFIER_LEVELS && distinct as f64 > IDENTIFIER_SHARE * known as f64 => {
-                    Some("an identifier: most rows have a value of their own")
+                distinct
+                    if distinct >= IDENTIFIER_LEVELS
+                        && distinct as f64 > IDENTIFIER_SHARE * known.min(groups) as f64 =>
+                {
+                    Some("an identifier: most rows or students have a value of their own")
                 }
                 _ => None,
             }

@@ -14,6 +14,9 @@ const FALL: f64 = 0.01;
 /// The leaking column must leave at most this share of what the others leave unexplained.
 const EXPLAINED: f64 = 0.8;
 
+/// Another leaking column must explain this much more than the first that does.
+const CLEARLY: f64 = 0.99;
+
 /// A column that carries a leaking one.
 pub(super) struct Carrier {
     pub place: usize,
@@ -172,7 +175,7 @@ impl Joint<'_> {
         for leak in leaks.iter().filter(|leak| **leak != place) {
             ctx.check()?;
             if let Some(after) = unexplained(Some(*leak)) {
-                if after <= EXPLAINED * before && best.is_none_or(|(least, _)| after < least) {
+                if after <= EXPLAINED * before && best.is_none_or(|(least, _)| after < CLEARLY * least) {
                     best = Some((after, *leak));
                 }
             }

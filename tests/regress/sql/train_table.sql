@@ -30,8 +30,9 @@ FROM empatia.train_table('lag', 'school.pupil', 'lag < 0', key => '{pupil}', tim
 SELECT c.actual, sum(c.rows) AS rows, sum(c.rows) = (SELECT count(*) FROM school.pupil a JOIN school.pupil b ON b.pupil = a.pupil AND b.year = a.year + 1 WHERE (b.lag < 0) = (c.actual = 'em risco')) AS as_joined
 FROM empatia.confusion_matrix(2) c GROUP BY c.actual ORDER BY 1;
 -- forward in time: trained on 2022 -> 2023, tested on 2023 -> 2024
-SELECT m.auc IS NOT NULL AS judged, (SELECT sum(c.rows) FROM empatia.confusion_matrix(m.model_version) c) AS tested
+SELECT m.auc IS NOT NULL AS judged
 FROM empatia.train_table('forward', 'school.pupil', 'lag < 0', key => '{pupil}', time_column => 'year', target_lead => 1, algorithm => 'logistic_regression', split => 'time', deploy => 'never') m;
+SELECT sum(c.rows) AS tested FROM empatia.confusion_matrix(3) c;
 
 -- one case: any order and spelling; the probability is that of the same row read from a table
 CREATE TABLE school.one AS SELECT * FROM school.pupil WHERE pupil = 'p7' AND year = 2024;
@@ -95,7 +96,7 @@ SELECT model_version, deployed FROM empatia.retrain_table('flag');
 SELECT version > 4 AS newer FROM empatia.deploy((SELECT max(version) FROM empatia.model));
 SELECT version, previous_version FROM empatia.rollback('flag');
 SELECT version FROM empatia.predict('flag', '{"bit": 1}', record => false);
-SELECT model_card(2, 'en') LIKE '%logistic%' AS card FROM (SELECT 1) one, LATERAL (SELECT empatia.model_card(2, 'en') AS model_card) c;
+SELECT line FROM regexp_split_to_table(empatia.model_card(2, 'en'), E'\n') line LIMIT 4;
 
 -- what cannot be
 SELECT * FROM empatia.train_table('x', 'school.pupil', 'lag < 0; DROP TABLE school.pupil');
@@ -118,7 +119,9 @@ CREATE TABLE school.infinite AS SELECT i AS id, CASE WHEN i = 3 THEN 'Infinity':
 SELECT * FROM empatia.train_table('x', 'school.infinite', 'y', key => '{id}');
 -- the caller's rights, not the extension's
 CREATE ROLE regress_nosy;
+GRANT USAGE ON SCHEMA school TO regress_nosy;
 SET ROLE regress_nosy;
 SELECT * FROM empatia.find_leaks('school.pupil', 'lag < 0');
 RESET ROLE;
+REVOKE USAGE ON SCHEMA school FROM regress_nosy;
 DROP ROLE regress_nosy;
