@@ -84,11 +84,14 @@ BEGIN
         WHEN 'cursor_overlap' THEN 'an interval of zero or more'
         WHEN 'builder' THEN 'native or sql'
         WHEN 'language' THEN 'pt or en'
+        WHEN 'prediction_retention' THEN 'an interval above zero'
+        WHEN 'drift_look' THEN 'a number above zero'
+        WHEN 'drift_shift' THEN 'a number above zero'
     END;
     IF expected IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('unknown setting "%s"', NEW.key),
-            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis, cursor_overlap, builder and language.';
+            HINT = 'The settings are range_start, range_end, valid_from, valid_to, first_day_of_week, assignment_basis, cursor_overlap, builder, language, prediction_retention, drift_look and drift_shift.';
     END IF;
     BEGIN
         IF (CASE
@@ -99,6 +102,8 @@ BEGIN
             WHEN NEW.key = 'cursor_overlap' THEN NEW.value::interval >= interval '0'
             WHEN NEW.key = 'builder' THEN NEW.value IN ('native', 'sql')
             WHEN NEW.key = 'language' THEN NEW.value IN ('pt', 'en')
+            WHEN NEW.key = 'prediction_retention' THEN NEW.value::interval > interval '0'
+            WHEN NEW.key IN ('drift_look', 'drift_shift') THEN NEW.value::double precision > 0 AND NEW.value::double precision < 'Infinity'
         END) THEN
             RETURN NEW;
         END IF;
@@ -170,7 +175,10 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('assignment_basis', 'universe', 'universe: assigned = all the member''s assignments in the unit; due: those due in the period'),
         ('cursor_overlap', '5 minutes', 'incremental loads read this much before the last cursor again: rows that were committed late are found, re-read rows change nothing'),
         ('builder', 'native', 'native: the cells of the cube are computed in one pass over the facts; sql: with a query per level and grain, as for facts in foreign tables'),
-        ('language', 'pt', 'language of the reasons in cubo_engajamento: pt or en; run classify() after a change')
+        ('language', 'pt', 'language of the reasons in cubo_engajamento: pt or en; run classify() after a change'),
+        ('prediction_retention', '24 months', 'how long predictions of models of tables are kept: maintain_predictions() drops older months'),
+        ('drift_look', '0.10', 'population stability index from which drift is worth a look'),
+        ('drift_shift', '0.25', 'population stability index from which drift is a shift')
     ON CONFLICT DO NOTHING;
     INSERT INTO empatia.pipeline (level, grain, active)
         SELECT l, g, g IN ('WEEK', 'MONTH')

@@ -2,10 +2,12 @@
 
 CREATE TABLE empatia.model (
     version bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    level text NOT NULL,
-    grain text NOT NULL,
+    level text,
+    grain text,
     client_id integer,
     client text,
+    name text,
+    relation text,
     task text NOT NULL DEFAULT 'segmentation' CHECK (task IN ('segmentation', 'classification')),
     algorithm text NOT NULL,
     target text NOT NULL,
@@ -30,13 +32,17 @@ CREATE TABLE empatia.model (
     report jsonb,
     encoded bytea NOT NULL,
     evaluation bytea,
-    CHECK (task = 'segmentation' OR cardinality(classes) >= 2)
+    CHECK (task = 'segmentation' OR cardinality(classes) >= 2),
+    CHECK ((name IS NULL) = (level IS NOT NULL AND grain IS NOT NULL))
 );
+CREATE INDEX model_name ON empatia.model (name, version) WHERE name IS NOT NULL;
 CREATE INDEX model_combination ON empatia.model (level, grain, client_id, version);
 SELECT pg_catalog.pg_extension_config_dump('empatia.model', '');
 SELECT pg_catalog.pg_extension_config_dump('empatia.model_version_seq', '');
 COMMENT ON TABLE empatia.model IS 'every model that was ever fitted, newest version last; nothing is overwritten';
 COMMENT ON COLUMN empatia.model.client IS 'client the model belongs to; null: all clients together';
+COMMENT ON COLUMN empatia.model.name IS 'of a model of a table, made by train_table(); null: a model of the cube, which has a level and a grain';
+COMMENT ON COLUMN empatia.model.relation IS 'table or view that train_table() read';
 COMMENT ON COLUMN empatia.model.task IS 'segmentation: made by kmeans_segments(); classification: made by train() or import_model()';
 COMMENT ON COLUMN empatia.model.target IS 'what the model predicts: segment (of a segmentation: what the algorithm found), label, outcome or inactive_next; imported: of an ONNX file';
 COMMENT ON COLUMN empatia.model.classes IS 'classes of a classifier';
@@ -53,8 +59,9 @@ COMMENT ON COLUMN empatia.model.encoded IS 'recipe, parameters and what the algo
 
 CREATE TABLE empatia.deployment (
     deployment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    level text NOT NULL,
-    grain text NOT NULL,
+    level text,
+    grain text,
+    name text,
     client_id integer,
     version bigint REFERENCES empatia.model (version),
     previous_version bigint,
@@ -63,11 +70,13 @@ CREATE TABLE empatia.deployment (
     deployed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     deployed_by name NOT NULL DEFAULT CURRENT_USER
 );
+CREATE INDEX deployment_name ON empatia.deployment (name, deployment_id) WHERE name IS NOT NULL;
 CREATE INDEX deployment_combination ON empatia.deployment (level, grain, client_id, deployment_id);
 SELECT pg_catalog.pg_extension_config_dump('empatia.deployment', '');
 SELECT pg_catalog.pg_extension_config_dump('empatia.deployment_deployment_id_seq', '');
 COMMENT ON TABLE empatia.deployment IS 'which classifier was in use when: the last row of a level, grain and client rules; nothing is overwritten';
 COMMENT ON COLUMN empatia.deployment.client_id IS 'client that the classifier is for; null: every client without one of its own';
+COMMENT ON COLUMN empatia.deployment.name IS 'of the model of a table; null: level and grain say what the classifier is for';
 COMMENT ON COLUMN empatia.deployment.version IS 'classifier in use from then on; null: none, the segments are the classes';
 COMMENT ON COLUMN empatia.deployment.previous_version IS 'what was in use before';
 COMMENT ON COLUMN empatia.deployment.action IS 'deploy: deploy() was called; automatic: train() found it better; rollback: rollback() was called';

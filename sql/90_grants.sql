@@ -45,3 +45,9 @@ COMMENT ON FUNCTION empatia._import_cells(text, bytea, text, text, integer, inte
 COMMENT ON FUNCTION empatia._read_server_file(text) IS 'content of a file of the server, for members of pg_read_server_files';
 COMMENT ON FUNCTION empatia._list_server_files(text) IS 'regular files of a folder of the server, for members of pg_read_server_files';
 COMMENT ON FUNCTION empatia._file_hash(bytea) IS 'SHA-256, interruptible';
+COMMENT ON FUNCTION empatia._checked_expression(text, text) IS 'an expression that stays within the parentheses it is put into, or an error';
+COMMENT ON FUNCTION empatia._train_table(text, text[], text[], text[], jsonb, jsonb, text[], text[], double precision) IS 'looks for leaks among the columns of a query and trains a classifier on the others';
+COMMENT ON FUNCTION empatia._find_leaks(text, text[], text[], jsonb, text[], text[]) IS 'columns of a query that give its target away';
+COMMENT ON FUNCTION empatia._predict(bigint, jsonb, integer, text) IS 'prediction of one case given as an object, with its reasons';
+COMMENT ON FUNCTION empatia._predict_rows(bigint, text, text[], text[], integer, text) IS 'predictions of the rows of a query, with their reasons';
+COMMENT ON FUNCTION empatia._drift(bigint, text, text[], text[], jsonb) IS 'drift of recorded inputs, or of the rows of a query, against the rows of the training';

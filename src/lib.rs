@@ -14,6 +14,7 @@ mod model;
 pub mod pg;
 #[cfg(any(test, feature = "pg_test"))]
 mod pg_tests;
+mod risk;
 mod sql;
 mod warehouse;
 

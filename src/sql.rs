@@ -150,6 +150,37 @@ extension_sql_file!(
     requires = ["dataset", ingest::server_file::read_server_file]
 );
 extension_sql_file!("../sql/ingest/pede.sql", name = "dataset_pede", requires = ["dataset"]);
+extension_sql_file!(
+    "../sql/risk/registry.sql",
+    name = "risk_registry",
+    requires = ["registry_functions"]
+);
+extension_sql_file!(
+    "../sql/risk/source.sql",
+    name = "risk_source",
+    requires = ["risk_registry"]
+);
+extension_sql_file!("../sql/risk/tables.sql", name = "risk_tables", requires = ["common"]);
+extension_sql_file!(
+    "../sql/risk/train_table.sql",
+    name = "train_table",
+    requires = ["risk_source", "train"]
+);
+extension_sql_file!(
+    "../sql/risk/predict.sql",
+    name = "risk_predict",
+    requires = ["train_table", "risk_tables"]
+);
+extension_sql_file!(
+    "../sql/risk/drift.sql",
+    name = "risk_drift",
+    requires = ["risk_predict"]
+);
+extension_sql_file!(
+    "../sql/risk/outcome.sql",
+    name = "risk_outcome",
+    requires = ["risk_predict"]
+);
 extension_sql_file!("../sql/90_grants.sql", name = "grants", finalize);
 extension_sql_file!(
     "../sql/adapters/redu.sql",

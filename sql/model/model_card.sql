@@ -44,8 +44,8 @@ BEGIN
         PERFORM empatia._fail('invalid_parameter_value', format('unknown language "%s"', l), 'The languages are pt and en.');
     END IF;
     lines := ARRAY[
-        format('# %s %s: %s x %s', empatia._card_text(l, 'title'), m.version, m.level, m.grain), '',
-        format('**%s**: %s.', empatia._card_text(l, 'what'), empatia._card_text(l, m.target)),
+        format('# %s %s: %s', empatia._card_text(l, 'title'), m.version, coalesce(m.name, m.level || ' x ' || m.grain)), '',
+        format('**%s**: %s.', empatia._card_text(l, 'what'), coalesce(empatia._card_text(l, m.target), '`' || m.target || '`')),
         format('**%s**: %s.', empatia._card_text(l, 'classes'), array_to_string(m.classes, ', ')), '',
         format('## %s', empatia._card_text(l, 'data')),
         format('* %s: %s', empatia._card_text(l, 'client'), coalesce(m.client, empatia._card_text(l, 'all'))),

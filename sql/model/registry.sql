@@ -67,10 +67,13 @@ DECLARE
     present empatia.deployment;
     done empatia.deploy_row;
 BEGIN
-    present := empatia._deployed(m.level, m.grain, m.client_id);
+    present := empatia._in_use(m);
     IF present.version = version THEN
         done := (present.deployment_id, m.level, m.grain, m.client, version, present.previous_version, present.action, 'in use already, nothing changed');
         RETURN done;
+    END IF;
+    IF m.name IS NOT NULL THEN
+        RETURN empatia._record_named_deployment(m.name, version, 'deploy', reason);
     END IF;
     RETURN empatia._record_deployment(m.level, m.grain, m.client_id, version, 'deploy', reason);
 END

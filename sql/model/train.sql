@@ -150,7 +150,7 @@ CREATE FUNCTION empatia._deploy_if_better(version bigint) RETURNS TABLE (deploye
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     m CONSTANT empatia.model := empatia._classifier(version);
-    present empatia.deployment := empatia._deployed(m.level, m.grain, m.client_id);
+    present empatia.deployment := empatia._in_use(m);
     old bytea;
     found record;
 BEGIN
@@ -164,7 +164,9 @@ BEGIN
             CASE WHEN found.difference >= 0 THEN 'below' ELSE 'above' END,
             CASE WHEN old IS NULL THEN 'always saying the shares of the classes' ELSE 'model ' || present.version END,
             round(abs(found.difference)::numeric, 5), round(found.standard_error::numeric, 5)) END;
-    IF deployed THEN
+    IF deployed AND m.name IS NOT NULL THEN
+        PERFORM empatia._record_named_deployment(m.name, version, 'automatic', message);
+    ELSIF deployed THEN
         PERFORM empatia._record_deployment(m.level, m.grain, m.client_id, version, 'automatic', message);
     END IF;
     RETURN NEXT;

@@ -68,6 +68,7 @@ BEGIN
     EXECUTE empatia._render(empatia._prediction_ddl());
     PERFORM empatia._create_cube_partitions();
     EXECUTE empatia._render(empatia._results_ddl());
+    EXECUTE empatia._render(empatia._risk_ddl());
     FOREACH part IN ARRAY ARRAY[schema, results] LOOP
         schema_name := part;
         EXECUTE tables INTO created USING part;

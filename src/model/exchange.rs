@@ -1,6 +1,8 @@
 //! A classifier with everything the registry knows of it, as one value that leaves the database and comes back.
 
-use empatia_engine::classifier::{Evaluation, PackedModel};
+use empatia_engine::classifier::{ClassifierModel, Evaluation, PackedModel};
+use empatia_engine::codec::{kind_of, Kind};
+use empatia_engine::error::EngineError;
 use empatia_engine::feature::CubeModel;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -39,13 +41,20 @@ fn unpack_model(
     let packed = PackedModel::decode(bytes).map_err(Error::from)?;
     let registry = serde_json::from_str(&packed.registry)
         .map_err(|e| Error::invalid_parameter("registry of a packed model", "JSON", e))?;
-    let model = CubeModel::decode(&packed.encoded).map_err(Error::from)?;
+    // a model of a table is a classifier without a recipe of the cube
+    let model = match kind_of(&packed.encoded)
+        .map_err(EngineError::from)
+        .map_err(Error::from)?
+    {
+        Kind::CLASSIFIER => ClassifierModel::decode(&packed.encoded).map_err(Error::from)?,
+        _ => CubeModel::decode(&packed.encoded).map_err(Error::from)?.model,
+    };
     if let Some(evaluation) = &packed.evaluation {
         Evaluation::decode(evaluation).map_err(Error::from)?;
     }
     Ok(TableIterator::once((
         JsonB(registry),
-        model.model.classes().to_vec(),
+        model.classes().to_vec(),
         packed.encoded,
         packed.evaluation,
     )))

@@ -19,7 +19,7 @@ mod predictor;
 mod reason_texts;
 mod segments;
 mod student_attributes;
-mod train_cube;
+pub(crate) mod train_cube;
 mod training_pass;
 mod training_set;
 mod vectors;

@@ -225,7 +225,7 @@ impl Request {
 }
 
 /// Runs `work`; meanwhile a thread raises the flag when the time is up.
-fn with_alarm<R>(alarm: Option<(Duration, Arc<AtomicBool>)>, work: impl FnOnce() -> R) -> R {
+pub(crate) fn with_alarm<R>(alarm: Option<(Duration, Arc<AtomicBool>)>, work: impl FnOnce() -> R) -> R {
     let Some((budget, flag)) = alarm else { return work() };
     thread::scope(|scope| {
         let (ended, waiting) = channel::<()>();

@@ -7,7 +7,7 @@ use serde_json::{json, Map, Value};
 use super::algorithm::Algorithm;
 use super::fitted::{reserve_features, Fitted};
 use super::rounds;
-use super::training::{ClassWeighting, Training};
+use super::training::{ClassWeighting, Imputation, Training};
 use crate::context::Context;
 use crate::data::{ColumnSpec, Impute, Labels, Preparation, Table, Transform, Treatment, Values};
 use crate::error::{EngineError, Result};
@@ -22,6 +22,7 @@ pub(super) struct Learning {
     /// What was asked for; the rest has its default.
     asked: Map<String, Value>,
     balanced: bool,
+    impute: Imputation,
     /// Whether the rounds of boosting are chosen on the latest periods.
     by_time: bool,
     seed: u64,
@@ -37,6 +38,7 @@ impl Learning {
             algorithm,
             asked: asked.clone(),
             balanced: training.class_weight == ClassWeighting::Balanced,
+            impute: training.impute,
             by_time: matches!(training.split, Split::Time { .. }),
             seed: training.seed,
         };
@@ -167,12 +169,26 @@ impl Learning {
             _ => tree_preparation(table),
         };
         preparation.seed = self.seed;
+        if self.impute == Imputation::Median {
+            preparation
+                .columns
+                .iter_mut()
+                .for_each(|spec| with_median(&mut spec.treatment));
+        }
         preparation
     }
 }
 
 /// Weight of the rows from which on boosting takes larger steps.
 const MANY: f64 = 200_000.0;
+
+/// The median instead of a missing number, and nothing that says it was missing.
+fn with_median(treatment: &mut Treatment) {
+    if let Treatment::Numeric { impute, indicator, .. } = treatment {
+        *impute = Impute::Median;
+        *indicator = false;
+    }
+}
 
 /// Least weight of a forest's leaf: small for hundreds of rows, whose every pattern counts; growing with the root of the rows,
 /// since outcomes of students are noisy.

@@ -52,4 +52,4 @@ pub use report::{
 };
 pub use rules::RuleText;
 pub use train::Trained;
-pub use training::{ClassWeighting, SearchKind, SearchRequest, Training};
+pub use training::{ClassWeighting, Imputation, SearchKind, SearchRequest, Training};

@@ -21,6 +21,17 @@ pub enum ClassWeighting {
     Balanced,
 }
 
+/// What stands in for a number that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Imputation {
+    /// As the algorithm has it: trees take a missing number for a value of its own, regressions the median and that it is missing.
+    #[default]
+    None,
+    /// The median of the training rows: where numbers are missing for other reasons than later, it must not tell anything.
+    Median,
+}
+
 /// Which candidates a search tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +84,7 @@ pub struct Training {
     /// What a search, `ensemble` and `auto` go by, and what permutation importance measures.
     pub metric: Metric,
     pub class_weight: ClassWeighting,
+    pub impute: Imputation,
     pub seed: u64,
 }
 
@@ -89,6 +101,7 @@ impl Default for Training {
             calibrate: true,
             metric: Metric::LogLoss,
             class_weight: ClassWeighting::None,
+            impute: Imputation::None,
             seed: 0,
         }
     }
