@@ -11,8 +11,8 @@ use std::fmt;
 use empatia_engine::cube::CubeError;
 use empatia_engine::error::EngineError;
 use empatia_engine::onnx::OnnxError;
-use empatia_engine::validate::Refusal;
 use empatia_engine::sheet::SheetError;
+use empatia_engine::validate::Refusal;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::PgSqlErrorCode;
 
