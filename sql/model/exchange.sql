@@ -53,12 +53,14 @@ DECLARE
 BEGIN
     SELECT * INTO packed FROM empatia._unpack_model(bytes);
     m := jsonb_populate_record(NULL::empatia.model, packed.registry);
-    m.level := coalesce(level, m.level);
-    m.grain := coalesce(grain, m.grain);
-    PERFORM empatia._check_combination(m.level, m.grain);
-    INSERT INTO empatia.model (level, grain, client_id, client, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
+    IF m.name IS NULL THEN
+        m.level := coalesce(level, m.level);
+        m.grain := coalesce(grain, m.grain);
+        PERFORM empatia._check_combination(m.level, m.grain);
+    END IF;
+    INSERT INTO empatia.model (level, grain, client_id, client, name, relation, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
                                seed, fingerprint, extension_version, classes, positive, threshold, students, recipe, report, encoded, evaluation)
-    VALUES (m.level, m.grain, id, client, 'classification', m.algorithm, m.target, m.features,
+    VALUES (m.level, m.grain, id, client, m.name, m.relation, 'classification', m.algorithm, m.target, m.features,
             m.parameters || jsonb_build_object('imported', jsonb_build_object('created_at', m.created_at, 'created_by', m.created_by)), m.metrics, m.date_from, m.date_to,
             m.rows, m.distinct_rows, m.seconds, m.seed, m.fingerprint, m.extension_version, packed.classes, m.positive, m.threshold, m.students, m.recipe, m.report,
             packed.encoded, packed.evaluation)
