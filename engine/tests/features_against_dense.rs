@@ -213,6 +213,7 @@ impl<'a> Dense<'a> {
 }
 
 /// Every row by member and period, and whether it is of its own; shared ones given to the members they belong to.
+#[allow(clippy::type_complexity)] // of a test
 fn all_rows(unit: &Unit) -> (Vec<String>, HashMap<(usize, usize), (Vec<f64>, bool)>) {
     let ctx = Context::builder().build().unwrap();
     let attributes = attributes();

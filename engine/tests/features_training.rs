@@ -82,6 +82,7 @@ impl Unit {
     }
 
     /// What `target` says of every row, by group, period and class; and by member and class.
+    #[allow(clippy::type_complexity)] // counts by period and class, and by member and class
     fn told(
         &self,
         target: &mut Target,
@@ -130,6 +131,7 @@ impl Unit {
 }
 
 /// Rows of the dense cube as `class` says, counted in the same two ways.
+#[allow(clippy::type_complexity)] // as told
 fn expected(
     unit: &Unit,
     class: impl Fn(usize, usize) -> Option<u32>,

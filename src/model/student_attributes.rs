@@ -67,6 +67,7 @@ impl StudentAttributes {
     }
 
     /// Numbers the distinct combinations of values.
+    #[allow(clippy::type_complexity)] // a student's key and the numbers of its values
     fn combine(
         names: &[String],
         found: &[Found],

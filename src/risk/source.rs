@@ -88,7 +88,7 @@ pub fn read(
     let mut reservation = context.reserve(0)?;
     let mut n_rows = 0usize;
     query(sql, &[], &types, |row| {
-        if n_rows % STEP == 0 {
+        if n_rows.is_multiple_of(STEP) {
             reservation.grow(STEP * width)?;
         }
         for (at, column) in filling.iter_mut().enumerate() {

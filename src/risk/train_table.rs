@@ -256,6 +256,7 @@ impl Set {
             .collect()
     }
 
+    #[allow(clippy::type_complexity)] // what was left out, what gives the target away, and the model
     fn run(
         self,
         context: &Context,
