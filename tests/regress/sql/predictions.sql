@@ -9,7 +9,7 @@ SELECT c.client_id, o.client_id FROM empatia.add_client('escola', 'Escola', 'UTC
 INSERT INTO dw.environment SELECT c, 1, 'A' FROM generate_series(1, 2) c;
 INSERT INTO dw.course SELECT c, n, 1, 'c' || n FROM generate_series(1, 2) c, generate_series(1, 2) n;
 INSERT INTO dw.space SELECT c, 10 + n, 1 + n % 2, 's' || n FROM generate_series(1, 2) c, generate_series(0, 3) n;
-INSERT INTO dw.student (client_id, user_id, name) SELECT c, u, 'u' || u FROM generate_series(1, 2) c, generate_series(1, 24 / c) u;
+INSERT INTO dw.student (client_id, user_id, name) SELECT c, u, 'u' || u FROM generate_series(1, 2) c, generate_series(1, 40 / c) u;
 INSERT INTO dw.enrolment (client_id, enrolment_id, space_id, user_id)
 SELECT client_id, row_number() OVER (), s, user_id FROM dw.student, unnest(CASE user_id % 3 WHEN 0 THEN '{10}'::int[] WHEN 1 THEN '{10,11}' ELSE '{12,13}' END) s;
 INSERT INTO dw.fact_interaction (client_id, source_id, interaction_id, user_id, interaction_type_id, amount, occurred_at, day, environment_id, course_id, space_id)
