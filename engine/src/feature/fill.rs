@@ -86,10 +86,10 @@ impl UnitRows<'_> {
     fn fill_trend(&self, window: &[Cell], period: usize, into: &mut [f64]) {
         let Some(at) = self.layout.trend else { return };
         let periods = self.history.min(period) + 1;
-        let active = window.iter().filter(|cell| cell.activity() != 0);
+        let mut active = window.iter().filter(|cell| cell.activity() != 0);
         into[at] = active.clone().count() as f64 / periods as f64;
         let since = active
-            .last()
+            .next_back()
             .map_or(self.history + 1, |cell| period - cell.period as usize);
         into[at + 1] = since as f64;
         // least squares over 0, 1, .. periods - 1
