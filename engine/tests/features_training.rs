@@ -13,6 +13,9 @@ use empatia_engine::segment::SegmentModel;
 use linfa::ParamGuard;
 use proptest::prelude::*;
 
+/// Rows by group, period and class; and by member and class.
+type Counts = (HashMap<(u32, usize, u32), usize>, HashMap<(usize, u32), usize>);
+
 /// Members, cells (accesses only) and number of periods of a unit.
 #[derive(Debug, Clone)]
 struct Unit {
@@ -82,12 +85,7 @@ impl Unit {
     }
 
     /// What `target` says of every row, by group, period and class; and by member and class.
-    #[allow(clippy::type_complexity)] // counts by period and class, and by member and class
-    fn told(
-        &self,
-        target: &mut Target,
-        history: usize,
-    ) -> (HashMap<(u32, usize, u32), usize>, HashMap<(usize, u32), usize>) {
+    fn told(&self, target: &mut Target, history: usize) -> Counts {
         let (ctx, none) = (Context::builder().build().unwrap(), Attributes::default());
         let rows = UnitRows::build(
             &ctx,
@@ -131,11 +129,7 @@ impl Unit {
 }
 
 /// Rows of the dense cube as `class` says, counted in the same two ways.
-#[allow(clippy::type_complexity)] // as told
-fn expected(
-    unit: &Unit,
-    class: impl Fn(usize, usize) -> Option<u32>,
-) -> (HashMap<(u32, usize, u32), usize>, HashMap<(usize, u32), usize>) {
+fn expected(unit: &Unit, class: impl Fn(usize, usize) -> Option<u32>) -> Counts {
     let (mut by_period, mut by_member) = (HashMap::new(), HashMap::new());
     for member in 0..unit.members.len() {
         for period in 0..unit.periods {
