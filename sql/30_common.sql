@@ -83,7 +83,8 @@ BEGIN ATOMIC
     SELECT v.value
     FROM (SELECT s.value, 1 AS place FROM empatia.setting s WHERE s.key = name
           UNION ALL SELECT d.value, 2 FROM (VALUES ('valid_from', '1990-01-01'), ('valid_to', '2100-01-01'), ('first_day_of_week', '0'),
-              ('assignment_basis', 'universe'), ('cursor_overlap', '5 minutes'), ('builder', 'native'), ('language', 'pt')) d (key, value) WHERE d.key = name) v
+              ('assignment_basis', 'universe'), ('cursor_overlap', '5 minutes'), ('builder', 'native'), ('language', 'pt'),
+              ('prediction_retention', '24 months'), ('drift_look', '0.10'), ('drift_shift', '0.25')) d (key, value) WHERE d.key = name) v
     ORDER BY v.place LIMIT 1;
 END;
 COMMENT ON FUNCTION empatia._setting_value(text) IS 'value of a setting, its default where its row was deleted';

@@ -85,13 +85,13 @@ $$;
 COMMENT ON FUNCTION empatia._plan_parts(integer, text, text, date, date, boolean, boolean, boolean) IS 'decides how each part of a client''s cube has to be brought up to date';
 
 -- Other clients' partitions are none of this one's business.
-CREATE FUNCTION empatia._fact_tables(client_id integer, fact text) RETURNS SETOF regclass
+CREATE FUNCTION empatia._fact_tables(dw text, client_id integer, fact text) RETURNS SETOF regclass
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT t.relid FROM pg_inherits i, pg_class c, pg_partition_tree(c.oid) t
-    WHERE i.inhparent = to_regclass(empatia._render('{dw}.') || fact) AND c.oid = i.inhrelid
+    WHERE i.inhparent = to_regclass(dw || '.' || fact) AND c.oid = i.inhrelid
       AND pg_get_expr(c.relpartbound, c.oid) ~ format('^DEFAULT$|[( ]%s[,)]', client_id)
 $$;
-COMMENT ON FUNCTION empatia._fact_tables(integer, text) IS 'the partitions of a table of facts that hold those of a client';
+COMMENT ON FUNCTION empatia._fact_tables(text, integer, text) IS 'the partitions of a table of facts (in a schema, quoted) that hold those of a client';
 
 -- Whether the cells of a client can be computed in this process: its facts are ordinary tables of this database (those of a
 -- foreign or distributed table stay where they are, the query goes there), and no row security filters what is written.
@@ -104,7 +104,7 @@ BEGIN
     IF empatia._setting_value('builder') = 'sql' THEN
         RETURN false;
     END IF;
-    SELECT array_agg(t) INTO facts FROM (VALUES ('fact_interaction'), ('fact_assignment')) f (name), empatia._fact_tables(client_id, f.name) t;
+    SELECT array_agg(t) INTO facts FROM (VALUES ('fact_interaction'), ('fact_assignment')) f (name), empatia._fact_tables(quote_ident((empatia._warehouse()).dw_schema), client_id, f.name) t;
     IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
         EXECUTE 'SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition d WHERE d.logicalrelid = ANY ($1))' INTO distributed
             USING facts || to_regclass(empatia._render('{dw}.fact_interaction')) || to_regclass(empatia._render('{dw}.fact_assignment'));

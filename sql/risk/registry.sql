@@ -35,7 +35,7 @@ END
 $$;
 COMMENT ON FUNCTION empatia._record_named_deployment(text, bigint, text, text) IS 'writes a deployment of a model of a table into the history';
 
-CREATE FUNCTION empatia.rollback(model text, reason text DEFAULT NULL) RETURNS empatia.deploy_row
+CREATE FUNCTION empatia.rollback(model text) RETURNS empatia.deploy_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     present CONSTANT empatia.deployment := empatia._deployed_named(model);
@@ -51,10 +51,10 @@ BEGIN
     IF came IS NULL THEN
         PERFORM empatia._fail('object_not_in_prerequisite_state', format('version %s of model "%s" was the first in use', present.version, model), 'deploy(version) puts another one into use.');
     END IF;
-    RETURN empatia._record_named_deployment(model, came, 'rollback', reason);
+    RETURN empatia._record_named_deployment(model, came, 'rollback', NULL);
 END
 $$;
-COMMENT ON FUNCTION empatia.rollback(text, text) IS 'puts into use the version of a model of a table that was in use before the present one';
+COMMENT ON FUNCTION empatia.rollback(text) IS 'puts into use the version of a model of a table that was in use before the present one';
 
 -- A name, or a version as text; of a name the version in use, else the newest.
 CREATE FUNCTION empatia._table_model(model text) RETURNS bigint

@@ -45,7 +45,7 @@ impl Parallel {
                     max(s.blocks)::bigint, sum(s.blocks)::bigint, \
                     pg_size_bytes(current_setting('min_parallel_table_scan_size')) / current_setting('block_size')::bigint, \
                     current_setting('max_parallel_workers_per_gather')::integer \
-             FROM empatia._fact_tables($1, 'fact_interaction') t JOIN pg_catalog.pg_class c ON c.oid = t \
+             FROM empatia._fact_tables('{0}', $1, 'fact_interaction') t JOIN pg_catalog.pg_class c ON c.oid = t \
                   LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam \
                   CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::bigint AS blocks) s",
             source.dw.replace('\'', "''")

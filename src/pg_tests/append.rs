@@ -89,34 +89,6 @@ mod tests {
         );
     }
 
-    /// Guards against full pages, on which no new version of a row fits beside the old one.
-    #[pg_test]
-    fn append_leaves_as_much_room_as_an_insert() {
-        for fillfactor in [100, 90, 55, 10] {
-            let table = format!("append_fill_{fillfactor}");
-            create(&table);
-            Spi::run(&format!(
-                "ALTER TABLE public.{table} SET (fillfactor = {fillfactor});
-                 CREATE TABLE public.{table}_inserted (LIKE public.{table}) WITH (fillfactor = {fillfactor})"
-            ))
-            .unwrap();
-            assert!(lock_empty(public(&table)).unwrap());
-            assert_eq!(append(&table, 4500).unwrap(), 4500);
-            Spi::run(&format!(
-                "INSERT INTO public.{table}_inserted SELECT * FROM public.{table} ORDER BY a"
-            ))
-            .unwrap();
-            let rows_by_page =
-                |of: &str| format!("SELECT (ctid::text::point)[0] AS page, count(*) FROM public.{of} GROUP BY 1");
-            let (appended, inserted) = (rows_by_page(&table), rows_by_page(&format!("{table}_inserted")));
-            assert_eq!(
-                number(&format!("SELECT count(*) FROM (({appended}) EXCEPT ({inserted})) d")),
-                0,
-                "fillfactor {fillfactor}"
-            );
-        }
-    }
-
     #[pg_test]
     fn append_of_nothing_leaves_an_empty_table() {
         create("append_nothing");
