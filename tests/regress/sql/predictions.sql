@@ -30,8 +30,8 @@ $$ SELECT d.version FROM public.deployed d WHERE (d.level, d.grain) = ($1, $2) $
 CREATE FUNCTION train_by_hand(level text, grain text, training jsonb, recipe jsonb DEFAULT NULL) RETURNS bigint LANGUAGE sql AS $$
     DELETE FROM deployed d WHERE (d.level, d.grain) = ($1, $2);
     WITH t AS (SELECT * FROM empatia._train_cube('analytics', $1, $2, NULL, $4, $3 || '{"split": {"group": {"folds": 2}}, "min_rows": 2}', '{"kind": "inactive_next", "horizon": 1}')),
-    m AS (INSERT INTO empatia.model (level, grain, algorithm, target, features, parameters, metrics, rows, distinct_rows, seconds, seed, fingerprint, extension_version, encoded)
-          SELECT $1, $2, $3 ->> 'algorithm', 'inactive_next', t.features, '{}', '{}', t.rows, t.distinct_rows, 0, 42, t.fingerprint, empatia.version(), t.encoded FROM t RETURNING version)
+    m AS (INSERT INTO empatia.model (level, grain, algorithm, target, features, parameters, metrics, rows, distinct_rows, seconds, seed, fingerprint, extension_version, encoded, task, classes)
+          SELECT $1, $2, $3 ->> 'algorithm', 'inactive_next', t.features, '{}', '{}', t.rows, t.distinct_rows, 0, 42, t.fingerprint, empatia.version(), t.encoded, 'classification', t.classes FROM t RETURNING version)
     INSERT INTO deployed SELECT $1, $2, version FROM m RETURNING version
 $$;
 -- rows of the view of a part, and how many say something else than explain() of each of them
