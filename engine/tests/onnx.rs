@@ -139,7 +139,7 @@ fn damaged_files_are_an_error_or_a_sound_model() {
             };
             if let Ok(p) = model.predict(&ctx, &few) {
                 assert!(p.iter().all(|p| p.is_finite()), "{p:?}");
-                let why = model.explain(&ctx, &few, &vec![k as u32 - 1; 3]).unwrap();
+                let why = model.explain(&ctx, &few, &[k as u32 - 1; 3]).unwrap();
                 assert!(why.values.iter().all(|value| value.is_finite()));
             }
         }
