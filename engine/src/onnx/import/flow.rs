@@ -17,7 +17,7 @@ use crate::onnx::message::{self, Node, Tensor};
 use crate::tree::MAX_FEATURES;
 
 /// Most features that all values of a graph have together: lists that are put together grow quickly.
-const MOST_FEATURES: usize = 1 << 22;
+const MOST_FEATURES: usize = 1 << 19;
 
 /// A feature: a raw column, filled where it is missing, then scaled.
 #[derive(Debug, Clone, PartialEq)]
@@ -222,10 +222,10 @@ impl<'a> Flow<'a> {
 
     /// The columns of an input, from number `first` on.
     pub(super) fn input(&mut self, first: usize, width: usize, single: bool) -> Result<Value, OnnxError> {
-        if width > MAX_FEATURES {
-            return Err(OnnxError::unsupported(format!(
-                "{width} features; at most {MAX_FEATURES} are taken"
-            )));
+        let columns = first.saturating_add(width);
+        if columns > MAX_FEATURES {
+            let reason = format!("{columns} columns; at most {MAX_FEATURES} are taken");
+            return Err(OnnxError::unsupported(reason));
         }
         let feature = |column: usize| Feature {
             column,

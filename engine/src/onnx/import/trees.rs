@@ -11,8 +11,10 @@ use crate::tree::TreeNode;
 
 /// Nodes between two looks at the cancel flag.
 const CHECK_NODES: usize = 1 << 16;
-/// About what a node takes while it is read.
-const NODE_BYTES: usize = 320;
+/// About what a node takes while it is read and becomes one of ours, but for the numbers of its leaf.
+const NODE_BYTES: usize = 512;
+/// Bytes of a number of a leaf: in one list of all, in its own, and in the trees that these become.
+const VALUE_BYTES: usize = 24;
 
 /// Trees whose leaves hold a number per class.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +83,7 @@ pub(super) fn read(
 ) -> Result<Vec<Vec<TreeNode>>> {
     let nodes = Nodes::of(attributes)?;
     let n = nodes.ids.len();
-    let _memory = ctx.reserve(n.saturating_mul(NODE_BYTES.saturating_add(width.saturating_mul(8))))?;
+    let _memory = ctx.reserve(n.saturating_mul(NODE_BYTES.saturating_add(width.saturating_mul(VALUE_BYTES))))?;
     let mut rows: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     let mut index = HashMap::with_capacity(n);
     for (row, key) in nodes.trees.iter().copied().zip(nodes.ids.iter().copied()).enumerate() {
