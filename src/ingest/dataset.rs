@@ -12,6 +12,7 @@ pub(super) fn definition(text: &str) -> Result<Definition> {
 
 /// The columns that a table of the dataset has, in order; an error for a definition that contradicts itself.
 #[pg_extern(name = "_dataset_columns", immutable, parallel_safe)]
+#[allow(clippy::type_complexity)]
 fn dataset_columns(
     definition: &str,
 ) -> Result<
