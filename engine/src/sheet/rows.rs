@@ -396,6 +396,22 @@ impl Sheet<'_> {
                 self.out.notes.push(note)?;
             }
         }
+        self.note_headless()
+    }
+
+    /// Columns that nobody named: what stands in them is not imported, and is said.
+    fn note_headless(&mut self) -> Result<()> {
+        for (source, row) in std::mem::take(&mut self.headless) {
+            let letters = self.grid.texts_mut().add(&column_letters(usize::from(source)))?;
+            self.out.notes.push(Note {
+                row: row.saturating_add(1),
+                column: None,
+                header: letters,
+                raw: letters,
+                result: None,
+                rule: Rule::HeaderMissing,
+            })?;
+        }
         Ok(())
     }
 
