@@ -2,7 +2,7 @@
 
 use empatia_engine::classifier::Training;
 use empatia_engine::feature::{Basis, Target, TrainingRows, TrainingSet};
-use empatia_engine::validate::{Folds, Split};
+use empatia_engine::validate::{Folds, Refusal, Split};
 use serde_json::{json, Value};
 
 use super::cube_target::{Classes, Label};
@@ -46,8 +46,11 @@ impl Wanted<'_> {
     /// None where there are too many rows.
     ///
     /// # Errors
-    /// Those of reading; 02000 where no row takes part.
+    /// Those of reading; 55000 where no row takes part, or all are of one class.
     pub fn prepare(&self, classes: Classes) -> Result<Option<Prepared>> {
+        if self.classes.len() == 1 {
+            return Err(Error::from_engine(Refusal::OneClass { class: 0 }.into(), self.classes));
+        }
         match classes {
             Classes::Labels(labels, _reserved) => self.labelled(&labels),
             Classes::OfCube(target) => self.of_cube(target),
