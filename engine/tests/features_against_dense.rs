@@ -212,9 +212,11 @@ impl<'a> Dense<'a> {
     }
 }
 
+/// Features by member and period, and whether the row is of its own.
+type Rows = HashMap<(usize, usize), (Vec<f64>, bool)>;
+
 /// Every row by member and period, and whether it is of its own; shared ones given to the members they belong to.
-#[allow(clippy::type_complexity)] // of a test
-fn all_rows(unit: &Unit) -> (Vec<String>, HashMap<(usize, usize), (Vec<f64>, bool)>) {
+fn all_rows(unit: &Unit) -> (Vec<String>, Rows) {
     let ctx = Context::builder().build().unwrap();
     let attributes = attributes();
     let rows = UnitRows::build(

@@ -19,6 +19,9 @@ pub(super) struct StudentAttributes {
     _reserved: Reservation,
 }
 
+/// Client and user, and the level of each attribute.
+type Student = ((i32, i64), Vec<Option<u32>>);
+
 /// What one attribute was found to be.
 #[derive(Default)]
 struct Found {
@@ -67,13 +70,7 @@ impl StudentAttributes {
     }
 
     /// Numbers the distinct combinations of values.
-    #[allow(clippy::type_complexity)] // a student's key and the numbers of its values
-    fn combine(
-        names: &[String],
-        found: &[Found],
-        students: &[((i32, i64), Vec<Option<u32>>)],
-        reserved: Reservation,
-    ) -> Result<Self> {
+    fn combine(names: &[String], found: &[Found], students: &[Student], reserved: Reservation) -> Result<Self> {
         let columns = names.iter().zip(found).map(|(name, found)| Attribute {
             name: name.clone(),
             levels: (!found.numeric).then(|| found.names.clone().into()),

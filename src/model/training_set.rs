@@ -2,7 +2,7 @@
 
 use empatia_engine::classifier::Training;
 use empatia_engine::feature::{Basis, Target, TrainingRows, TrainingSet};
-use empatia_engine::validate::{Folds, Split};
+use empatia_engine::validate::{Folds, Refusal, Split};
 use serde_json::{json, Value};
 
 use super::cube_target::{Classes, Label};
@@ -46,7 +46,7 @@ impl Wanted<'_> {
     /// None where there are too many rows.
     ///
     /// # Errors
-    /// Those of reading; 02000 where no row takes part.
+    /// Those of reading; 55000 where no row takes part, or all are of one class.
     pub fn prepare(&self, classes: Classes) -> Result<Option<Prepared>> {
         match classes {
             Classes::Labels(labels, _reserved) => self.labelled(&labels),
@@ -60,6 +60,13 @@ impl Wanted<'_> {
         let attributes = ground.attributes.attributes().columns();
         let rows = TrainingRows::new(ground.ctx, ground.recipe, basis, attributes, self.most, students)?;
         Collected::new(ground.ctx, rows)
+    }
+
+    fn two_classes(&self) -> Result<()> {
+        match self.classes.len() {
+            1 => Err(Error::from_engine(Refusal::OneClass { class: 0 }.into(), self.classes)),
+            _ => Ok(()),
+        }
     }
 
     fn labelled(&self, labels: &[Label]) -> Result<Option<Prepared>> {
@@ -79,6 +86,7 @@ impl Wanted<'_> {
             return Err(Error::not_ready(message)
                 .hint("A label names client, member, unit and the first day of a period of this level and grain."));
         }
+        self.two_classes()?;
         let about = json!({
             "used": used.used, "without_member": used.without_member, "without_period": used.without_period, "repeated": used.repeated,
         });
@@ -86,6 +94,7 @@ impl Wanted<'_> {
     }
 
     fn of_cube(&self, mut target: Target) -> Result<Option<Prepared>> {
+        self.two_classes()?;
         let (mut parts, students, keep) = if self.are_few(&target)? {
             (Parts::Rows, None, true)
         } else {

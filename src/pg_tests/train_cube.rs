@@ -99,8 +99,8 @@ mod tests {
     #[pg_test]
     fn a_time_budget_that_runs_out_gives_what_was_found_until_then() {
         part("train_budget", 300);
-        let sql = "SELECT (t.report ->> 'time_up') || ' ' || (length(t.encoded) > 0)::text FROM empatia._train_cube('train_budget', 'SPA', 'WEEK', 1, NULL,
-                 '{\"algorithm\": \"random_forest\", \"parameters\": {\"trees\": 20}, \"search\": {\"candidates\": 1000}}', '{\"kind\": \"inactive_next\", \"horizon\": 2}', 1) t";
+        let sql = r#"SELECT (t.report ->> 'time_up') || ' ' || (length(t.encoded) > 0)::text FROM empatia._train_cube('train_budget', 'SPA', 'WEEK', 1, NULL,
+            '{"algorithm": "random_forest", "parameters": {"trees": 20}, "search": {"candidates": 1000}}', '{"kind": "inactive_next", "horizon": 2}', 1) t"#;
         assert_eq!(text(sql).unwrap().as_deref(), Some("true true"));
     }
 }
