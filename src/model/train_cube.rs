@@ -157,12 +157,6 @@ impl Request {
             share,
         };
         let (classes, names) = self.target.classes(&context)?;
-        if let [only] = names.as_slice() {
-            return Err(Error::not_ready(format!(
-                "expected rows of at least two classes, found only class \"{only}\""
-            ))
-            .hint("Label rows of another class, or choose a target that tells rows apart."));
-        }
         let wanted = Wanted {
             ground: &ground,
             training: &self.training,

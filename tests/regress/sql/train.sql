@@ -75,8 +75,8 @@ SELECT target, rows, cardinality(classes) AS classes, accuracy, agreement_with_s
 
 -- out and in
 SELECT model_version, level, grain, target, algorithm, classes FROM empatia.import_model(empatia.export_model(1), 'SPA', 'MONTH');
-SELECT (SELECT array_agg(e) FROM empatia.evaluate(1) e) = (SELECT array_agg(e) FROM empatia.evaluate(9) e) AS same_evaluation,
-       (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 1) = (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 9) AS same_model;
+SELECT (SELECT array_agg(e) FROM empatia.evaluate(1) e) = (SELECT array_agg(e) FROM empatia.evaluate(10) e) AS same_evaluation,
+       (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 1) = (SELECT (encoded, evaluation, recipe, features, threshold) FROM empatia.model WHERE version = 10) AS same_model;
 -- the messages name lengths and checksums, which differ from run to run
 \set VERBOSITY sqlstate
 SELECT empatia.import_model(substr(empatia.export_model(1), 1, 1000));
@@ -89,16 +89,17 @@ SELECT empatia.export_model(1, 'pickle');
 SELECT empatia.train('SPA', 'WEEK', target => 'inactive_next', options => '{"min_rows": 5000}');
 SELECT empatia.train('SPA', 'WEEK', target => 'inactive_next', options => '{"horizon": 19}');
 SELECT empatia.train('SPA', 'WEEK', target => 'inactive_next', features => '{"measures": ["clicks"]}');
-SELECT empatia.train('SPA', 'WEEK', target => 'inactive_next', features => '{"attributes": ["height"]}', algorithm => 'decision_tree', deploy => 'never') IS NOT NULL AS missing_attribute;
+SELECT t.auc > 0.5 AS without_the_attribute FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', features => '{"attributes": ["height"]}', algorithm => 'decision_tree', deploy => 'never') t;
 SELECT empatia.train('SPA', 'WEEK', target => 'inactive_next', parameters => '{"depth": 3}');
 SELECT empatia.roc_curve(1, 'nobody');
 SELECT empatia.calibration(1, bins => 0);
 SELECT empatia.fairness(1, 'altura');
 SELECT empatia.model_card(1, 'fr');
--- to ONNX and back: the same classes, and nothing is known of how good it is
-SELECT m.target, m.algorithm, m.classes FROM empatia.import_model(empatia.export_model(4, 'onnx'), 'SPA', 'QUARTER') m;
+-- to ONNX and back: the same classes, and nothing is known of how good it is. Calibration is not taken back
+SELECT model_version AS v FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', algorithm => 'gradient_boosting', parameters => '{"rounds": 5}', options => '{"calibrate": false}', deploy => 'never') \gset
+SELECT m.target, m.algorithm, m.classes FROM empatia.import_model(empatia.export_model(:v, 'onnx'), 'SPA', 'QUARTER') m;
 SELECT empatia.evaluate(max(version)) FROM empatia.model;
 SELECT empatia.roc_curve(max(version)) FROM empatia.model;
-SELECT empatia.import_model(empatia.export_model(4, 'onnx'));
-SELECT empatia.import_model(empatia.export_model(4, 'onnx'), 'SPA', 'WEEK', features => '{"measures": ["posts"], "history": 0}');
 SELECT split_part(empatia.model_card(max(version)), E'\n', 3) AS card FROM empatia.model;
+SELECT empatia.import_model(empatia.export_model(:v, 'onnx'));
+SELECT empatia.import_model(empatia.export_model(:v, 'onnx'), 'SPA', 'WEEK', features => '{"measures": ["posts"], "history": 0, "trend": false, "rank": false}');
