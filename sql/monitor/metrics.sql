@@ -61,7 +61,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                || CASE m.value WHEN 'NaN' THEN 'NaN' WHEN 'Infinity' THEN '+Inf' WHEN '-Infinity' THEN '-Inf' ELSE m.value::text END AS text
         FROM empatia._metrics() m WHERE m.value IS NOT NULL),
     family AS (
-        SELECT l.name, format(E'# HELP %s %s\n# TYPE %1$s %s\n', l.name, replace(replace(min(l.help), '\', '\\'), E'\n', '\n'), min(l.type)) || string_agg(l.text, E'\n' ORDER BY l.text) AS text
+        SELECT l.name, format(E'# HELP %s %s\n# TYPE %1$s %3$s\n', l.name, replace(replace(min(l.help), '\', '\\'), E'\n', '\n'), min(l.type)) || string_agg(l.text, E'\n' ORDER BY l.text) AS text
         FROM line l GROUP BY l.name)
     SELECT string_agg(f.text, E'\n' ORDER BY f.name) || E'\n' FROM family f
 $$;
