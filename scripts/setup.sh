@@ -33,6 +33,8 @@ libreadline-dev linked by servers built from source
 zstd unpacks the large file of the OULAD demo
 python3-venv scikit-learn, which the segments are compared with, gets an environment of its own
 shellcheck the check of our own scripts
+curl the test of the HTTP service asks it with this
+jq reads its answers
 sudo runs the pgrx tests' server as postgres when we are root
 LIST
 }

@@ -53,7 +53,9 @@ assert_eq "$(status -H "$token" "$base/explain")" 400 "explain of nobody"
 assert_eq "$(status -H "$token" "$base/elsewhere")" 404 "an unknown route"
 
 # Debian's own, unpacked and not installed
-(cd "$work" && apt-get download -q prometheus >/dev/null 2>&1 && dpkg-deb -x prometheus_*.deb prometheus)
+download() { apt-get download -q prometheus > "$work/apt" 2>&1; }
+(cd "$work" && { download || { apt-get update -q > /dev/null 2>&1 && download; } || fail "apt-get download prometheus: $(cat apt)"; } &&
+  dpkg-deb -x prometheus_*.deb prometheus)
 "$work/prometheus/usr/bin/promtool" check metrics < "$work/metrics" || fail "promtool"
 cat > "$work/prometheus.yml" <<YML
 scrape_configs:
