@@ -118,7 +118,7 @@ impl<'a> Pass<'a> {
         trusting: bool,
     ) -> Result<Self> {
         let recipe = &cube_model.recipe;
-        let attributes = cube_model::attributes(context, Some(build.client), cube_model)?;
+        let attributes = cube_model::attributes(context, Some(build.client), None, cube_model)?;
         // levels of attributes are numbered as they are found: their numbers are no fingerprint
         let trusting = trusting && recipe.attributes.is_empty();
         Ok(Self {
@@ -149,7 +149,7 @@ impl<'a> Pass<'a> {
         let structure = Structure::read(self.context, self.part, self.build, None)?;
         let attributes = std::mem::replace(
             &mut self.attributes,
-            StudentAttributes::read(self.context, None, &[], None)?,
+            StudentAttributes::read(self.context, None, None, &[], None)?,
         );
         let rows = CubeRows {
             ctx: self.context,

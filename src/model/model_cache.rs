@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::column::ColumnType::{Bytea, Int8, Text, Tid, Timestamptz};
 use crate::pg::column::Tid as Place;
-use crate::pg::read::query_stable;
+use crate::pg::read::{query_kept, query_stable};
 use crate::pg::row::Row;
 
 /// Things by key; those used last are kept, as many as fit a share of `empatia.memory_limit`.
@@ -92,7 +92,7 @@ impl ModelRow {
     pub(crate) fn find(version: i64) -> Result<Self> {
         let sql = format!("SELECT {IDENTITY} FROM empatia.model m WHERE m.version = $1");
         let mut found = None;
-        query_stable(&sql, &[version.into()], &[Timestamptz, Tid, Int8], |row| {
+        query_kept(&sql, &[version.into()], &[Timestamptz, Tid, Int8], |row| {
             found = Self::of(version, row);
             Ok(())
         })?;
@@ -131,7 +131,7 @@ impl ModelRow {
 /// Models of one kind.
 pub(crate) type Models<M> = RefCell<Kept<ModelRow, M>>;
 
-/// Model `version` from `models`, else as `make` makes it of its row; `make` says also how many bytes it takes.
+/// Model `version`, as the caller's snapshot has it, from `models`, else as `make` makes it of its row; `make` says also how many bytes it takes.
 ///
 /// # Errors
 /// 42704 where there is no such version, those of `make`.

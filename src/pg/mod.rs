@@ -13,6 +13,7 @@ pub mod edit;
 mod heap_pages;
 pub mod memory;
 pub mod parallel;
+mod plans;
 pub mod privilege;
 pub mod read;
 pub mod row;

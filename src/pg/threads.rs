@@ -6,6 +6,7 @@
 //! says of its progress, other sessions see.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use empatia_engine::context::{Context, Progress};
+use empatia_engine::context::{Context, OwnThread, Progress};
 use empatia_engine::error::EngineError;
 use pgrx::prelude::*;
 
@@ -121,6 +122,24 @@ pub fn start_context(limits: Limits) -> Result<Context> {
         .build()?)
 }
 
+thread_local! {
+    /// Of the backend's own thread, taken once.
+    static HERE: RefCell<Option<OwnThread>> = const { RefCell::new(None) };
+}
+
+/// A context without threads, for what takes a few milliseconds at most: [`compute`] does it here and now, and the backend looks for
+/// interrupts only afterwards.
+///
+/// # Errors
+/// XX000 when the backend's thread cannot be taken.
+pub fn quick_context() -> Result<Context> {
+    let own = HERE.with_borrow_mut(|here| match here {
+        Some(own) => Ok::<_, EngineError>(own.clone()),
+        None => Ok(here.insert(OwnThread::take()?).clone()),
+    })?;
+    Ok(Context::builder().on(&own).memory_budget(guc::memory_limit()).build()?)
+}
+
 /// Runs `work` on a thread of its own and, meanwhile, `take` on the backend's thread for each value that `work` sends:
 /// `work` computes, `take` may write to the database. At most `queued` values wait to be taken.
 ///
@@ -176,11 +195,14 @@ pub fn run_feeding<T: Send, R: Send>(
 }
 
 /// Runs `work` on a thread of its own, with the threads of `context`, and waits for it: [`run_with`] for computations that go on
-/// between several calls.
+/// between several calls. With a [`quick_context`] on the backend's own.
 ///
 /// # Errors
 /// As [`run_with`].
 pub fn compute<R: Send>(context: &Context, work: impl FnOnce() -> Result<R, EngineError> + Send) -> Result<R> {
+    if context.is_on_own_thread() {
+        return Ok(work()?);
+    }
     run_feeding(
         context,
         0,

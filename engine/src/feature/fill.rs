@@ -13,20 +13,19 @@ impl UnitRows<'_> {
         self.fill_counts(window, now, period, assigned, into);
         self.fill_ratios(window, assigned, into);
         self.fill_trend(window, period, into);
-        let members = self.members.len();
+        let (members, summary) = (self.members.len(), &self.summary);
         if let Some(at) = self.layout.activity_rank {
-            into[at] = self.activity[period].rank(now.map_or(0, Cell::activity), members);
+            into[at] = summary.activity[period].rank(now.map_or(0, Cell::activity), members);
         }
         if let Some(at) = self.layout.sum_rank {
-            into[at] = self.sums[period].rank(sum(window), members);
+            into[at] = summary.sums[period].rank(sum(window), members);
         }
         if let Some(at) = self.layout.context {
-            let active = self.activity[period].values();
-            let total = active.iter().fold(0i64, |sum, value| sum.saturating_add(*value));
+            let active = &summary.activity[period];
             into[at] = members as f64;
-            into[at + 1] = total as f64 / members as f64;
-            into[at + 2] = active.len() as f64 / members as f64;
-            let age = self.began.and_then(|began| period.checked_sub(began));
+            into[at + 1] = active.total() as f64 / members as f64;
+            into[at + 2] = active.values().len() as f64 / members as f64;
+            let age = summary.began.and_then(|began| period.checked_sub(began));
             into[at + 3] = age.map_or(f64::NAN, |age| age as f64);
         }
         if !self.attributes.columns().is_empty() {

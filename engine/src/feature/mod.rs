@@ -25,5 +25,5 @@ pub use recipe::{Basis, FeatureRecipe, COUNTS, GRADE_AVG, MAX_HISTORY};
 pub use student_folds::Census;
 pub use target::{SegmentClasses, Shared, Target, ACTIVE_CLASSES};
 pub use training_rows::{TrainingRows, TrainingSet};
-pub use unit::{OwnRow, SharedRows, UnitRows};
+pub use unit::{OwnRow, SharedRows, UnitRows, UnitSummary};
 pub use vectors::FeatureVectors;

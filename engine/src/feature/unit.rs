@@ -1,5 +1,7 @@
 //! The rows of one unit.
 
+use std::sync::Arc;
+
 use super::cell::{check, first_cells, sum, within};
 use super::kinds::Kinds;
 use super::layout::Layout;
@@ -51,6 +53,13 @@ pub struct UnitRows<'a> {
     pub(super) members: &'a [Member],
     cells: &'a [Cell],
     pub(super) attributes: &'a Attributes,
+    pub(super) summary: Arc<UnitSummary>,
+    _reserved: Reservation,
+}
+
+/// What the rows of a unit know of all of its cells.
+#[derive(Debug, Default)]
+pub struct UnitSummary {
     /// First cell of each member, and their number at the end.
     first: Vec<u32>,
     /// Activity of the period, by period.
@@ -59,7 +68,14 @@ pub struct UnitRows<'a> {
     pub(super) sums: Vec<Ranks>,
     /// First period with activity.
     pub(super) began: Option<usize>,
-    _reserved: Reservation,
+}
+
+impl UnitSummary {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        let of = |ranks: &Ranks| size_of::<Ranks>() + ranks.values().len() * size_of::<i64>();
+        self.first.len() * size_of::<u32>() + self.activity.iter().chain(&self.sums).map(of).sum::<usize>()
+    }
 }
 
 impl<'a> UnitRows<'a> {
@@ -96,6 +112,7 @@ impl<'a> UnitRows<'a> {
         let reserved = ctx.reserve(
             (members.len() + 1) * size_of::<u32>() + 2 * cells.len() * windows.min(periods + 1) * size_of::<i64>(),
         )?;
+        let activity = |cell: &&Cell| cell.activity() != 0;
         let mut rows = Self {
             ctx,
             history: recipe.history,
@@ -105,29 +122,65 @@ impl<'a> UnitRows<'a> {
             members,
             cells,
             attributes,
-            first: first_cells(members.len(), cells),
-            activity: vec![Ranks::default(); periods],
-            sums: Vec::new(),
-            began: cells
-                .iter()
-                .filter(|cell| cell.activity() != 0)
-                .map(|cell| cell.period as usize)
-                .min(),
+            summary: Arc::new(UnitSummary {
+                first: first_cells(members.len(), cells),
+                began: cells.iter().filter(activity).map(|cell| cell.period as usize).min(),
+                ..UnitSummary::default()
+            }),
             layout,
             _reserved: reserved,
         };
-        rows.rank()?;
+        let (activity, sums) = rows.rank()?;
+        if let Some(summary) = Arc::get_mut(&mut rows.summary) {
+            (summary.activity, summary.sums) = (activity, sums);
+        }
         Ok(rows)
     }
 
+    /// The unit again, of which `summary` is known: of the very same recipe, members and cells, which are not checked again.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`].
+    #[allow(clippy::too_many_arguments)] // as above
+    pub fn again(
+        ctx: &'a Context,
+        recipe: &FeatureRecipe,
+        basis: Basis,
+        periods: usize,
+        members: &'a [Member],
+        cells: &'a [Cell],
+        attributes: &'a Attributes,
+        summary: Arc<UnitSummary>,
+    ) -> Result<Self> {
+        Ok(Self {
+            ctx,
+            history: recipe.history,
+            by_assigned: basis == Basis::Universe,
+            basis,
+            periods,
+            members,
+            cells,
+            attributes,
+            summary,
+            layout: Layout::new(recipe, basis),
+            _reserved: ctx.reserve(0)?,
+        })
+    }
+
+    /// What there is to know of all cells.
+    pub fn summary(&self) -> Arc<UnitSummary> {
+        Arc::clone(&self.summary)
+    }
+
     /// Sorts the activities of each period and, where asked for, of each window.
-    fn rank(&mut self) -> Result<()> {
+    fn rank(&self) -> Result<(Vec<Ranks>, Vec<Ranks>)> {
+        let mut activity = vec![Ranks::default(); self.periods];
         for cell in self.cells {
-            self.activity[cell.period as usize].push(cell.activity());
+            activity[cell.period as usize].push(cell.activity());
         }
-        self.activity.iter_mut().for_each(Ranks::sort);
+        activity.iter_mut().for_each(Ranks::sort);
         if self.layout.sum_rank.is_none() {
-            return Ok(());
+            return Ok((activity, Vec::new()));
         }
         let mut sums = vec![Ranks::default(); self.periods];
         for member in 0..self.members.len() {
@@ -137,8 +190,7 @@ impl<'a> UnitRows<'a> {
             self.windows(member, |period, window| sums[period].push(sum(window)));
         }
         sums.iter_mut().for_each(Ranks::sort);
-        self.sums = sums;
-        Ok(())
+        Ok((activity, sums))
     }
 
     /// Number of features.
@@ -156,9 +208,15 @@ impl<'a> UnitRows<'a> {
         !self.attributes.columns().is_empty()
     }
 
+    /// All cells, by member and period.
+    pub fn cells(&self) -> &'a [Cell] {
+        self.cells
+    }
+
     /// The cells of a member, by period.
     pub fn cells_of(&self, member: usize) -> &'a [Cell] {
-        &self.cells[self.first[member] as usize..self.first[member + 1] as usize]
+        let first = &self.summary.first;
+        &self.cells[first[member] as usize..first[member + 1] as usize]
     }
 
     /// The features of any row, of its own or not.
