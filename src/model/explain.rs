@@ -3,8 +3,8 @@
 //! A teacher asks for one student after the other, and mostly of the same classes: models and units are kept for the next calls of the
 //! session, as long as they are what they were.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use pgrx::prelude::*;
 use pgrx::spi::quote_literal;
 
 use super::cube_model::{self, judge};
-use super::cube_rows::CubeRows;
+use super::cube_rows::{cell, cell_types, CubeRows, CELL_COLUMNS};
 use super::cube_structure::{builds, Build, Structure};
 use super::model_cache::{load, Kept, Models, Stored};
 use super::part::Part;
@@ -84,7 +84,7 @@ fn explain_row(
     let attributes = cube_model::attributes(&context, Some(client_id), Some(user_id), &ready.model)?;
     let unit = unit(&context, &part, asked, &ready.model, &attributes)?;
     let day = period_start.to_pg_epoch_days();
-    let table = unit.row(&context, &ready.model, &attributes, user_id, day)?;
+    let table = unit.row(&context, &part, &ready.model, &attributes, (user_id, day))?;
     let explained = Explained::new(&context, &ready, table)?;
     Ok(TableIterator::new(explained.rows(&ready.model)?))
 }
@@ -109,7 +109,7 @@ impl Ready {
         let explainer = model.model.explainer();
         let mut members = model.model.members().iter().map(|member| member.model());
         let is_quick = members.all(|model| matches!(model, Fitted::LogisticRegression(_)) || model.size() <= QUICK_NODES);
-        let bytes = encoded.len() + model.model.bytes() + explainer.bytes();
+        let bytes = encoded.len() + model.model.bytes() + model.model.explainer_bytes();
         let ready = Self {
             model,
             explainer,
@@ -160,13 +160,12 @@ struct Asked {
     times: Times,
 }
 
-/// A unit with its cells.
+/// A unit, but for its cells.
 struct Unit {
     asked: Asked,
     build: Build,
     /// Without attributes: these may change without a build.
     members: Vec<Member>,
-    cells: Vec<Cell>,
     summary: Arc<UnitSummary>,
 }
 
@@ -197,7 +196,7 @@ impl Unit {
         let build = builds(part, Some(asked.client))?.into_iter().next();
         let build = build.ok_or_else(|| Error::not_ready("the cube was not built"))?;
         let structure = Structure::read(context, part, &build, Some(asked.unit))?;
-        let (mut members, mut cells, mut summary) = (Vec::new(), Vec::new(), Arc::default());
+        let (mut members, mut summary) = (Vec::new(), Arc::default());
         let rows = CubeRows {
             ctx: context,
             part,
@@ -213,7 +212,6 @@ impl Unit {
             |_, rows| {
                 let bare = |member: &Member| Member { attributes: 0, ..*member };
                 members = rows.members().iter().map(bare).collect();
-                cells = rows.cells().to_vec();
                 summary = rows.summary();
                 Ok(())
             },
@@ -222,23 +220,22 @@ impl Unit {
             asked,
             build,
             members,
-            cells,
             summary,
         })
     }
 
     fn bytes(&self) -> usize {
-        self.members.len() * size_of::<Member>() + self.cells.len() * size_of::<Cell>() + self.summary.bytes() + size_of::<Self>()
+        self.members.len() * size_of::<Member>() + self.summary.bytes() + size_of::<Self>()
     }
 
     /// The features of a member in a period that begins on `day`, as a table of one row.
     fn row(
         &self,
         context: &Context,
+        part: &Part,
         model: &CubeModel,
         attributes: &StudentAttributes,
-        user: i64,
-        day: i32,
+        (user, day): (i64, i32),
     ) -> Result<Table> {
         let member = self.members.binary_search_by_key(&user, |member| member.user);
         let member = member.map_err(|_| {
@@ -252,28 +249,52 @@ impl Unit {
             );
             Error::invalid_parameter("period_start", expected, "another day")
         })?;
-        let mut members = Cow::Borrowed(&self.members);
-        let combination = attributes.of(self.asked.client, user);
-        if combination != 0 {
-            members.to_mut()[member].attributes = combination;
-        }
-        let attributes = attributes.attributes();
-        let rows = UnitRows::again(
+        let member = Member {
+            attributes: attributes.of(self.asked.client, user),
+            ..self.members[member]
+        };
+        let window = period.saturating_sub(model.recipe.history)..period + 1;
+        let cells = cells_of(part, &self.asked, &self.build.periods, user, window)?;
+        let (members, attributes) = ([member], attributes.attributes());
+        let rows = UnitRows::some(
             context,
             &model.recipe,
             self.build.basis,
             self.build.periods.len(),
             &members,
-            &self.cells,
+            &cells,
             attributes,
             Arc::clone(&self.summary),
         )?;
         let mut vector = Vec::new();
-        rows.vector(member, period, &mut vector);
+        rows.vector(0, period, &mut vector);
         let mut vectors = FeatureVectors::new(context, &model.recipe, self.build.basis, attributes.columns())?;
         vectors.insert(&vector)?;
         Ok(vectors.table(0, 1)?)
     }
+}
+
+/// The cells of a member in some periods.
+fn cells_of(part: &Part, asked: &Asked, periods: &[i32], user: i64, window: Range<usize>) -> Result<Vec<Cell>> {
+    let sql = format!(
+        "SELECT {CELL_COLUMNS} FROM {} x WHERE x.client_id = $1 AND x.user_id = $2 AND x.unit_id = $3 AND x.period_start BETWEEN $4 AND $5
+         ORDER BY x.period_start",
+        part.table(&part.partition("cube"))
+    );
+    let day = |period: usize| Date::saturating_from_raw(periods[period]);
+    let args = [
+        asked.client.into(),
+        user.into(),
+        asked.unit.into(),
+        day(window.start).into(),
+        day(window.end - 1).into(),
+    ];
+    let mut cells = Vec::with_capacity(window.len());
+    query_kept(&sql, &args, &cell_types(), |row| {
+        cells.push(cell(row, 0, periods)?);
+        Ok(())
+    })?;
+    Ok(cells)
 }
 
 /// A row's explanation.

@@ -44,13 +44,6 @@ pub struct ClassifierExplainer {
     members: Vec<Option<Explainer>>,
 }
 
-impl ClassifierExplainer {
-    /// About the bytes that it takes.
-    pub fn bytes(&self) -> usize {
-        self.members.iter().flatten().map(Explainer::bytes).sum()
-    }
-}
-
 /// Why n rows have their scores: row by row, base + the sum of the values = score. Scores are those before calibration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contributions {
@@ -108,6 +101,12 @@ impl ClassifierModel {
         ClassifierExplainer {
             members: self.parts.members.iter().map(|member| member.model().explainer()).collect(),
         }
+    }
+
+    /// About the bytes that it takes.
+    pub fn explainer_bytes(&self) -> usize {
+        let of_member = |member: &Member| member.model().explainer_bytes();
+        self.parts.members.iter().map(of_member).sum()
     }
 
     /// Explains the score of `classes` (one class per row of `table`) by the raw columns: exact SHAP values, those of encoded

@@ -80,6 +80,15 @@ impl Fitted {
         }
     }
 
+    pub(super) fn explainer_bytes(&self) -> usize {
+        match self {
+            Self::RandomForest(model) => Explainer::bytes(model.ensemble()),
+            Self::GradientBoosting(model) => Explainer::bytes(model.ensemble()),
+            Self::LogisticRegression(_) => 0,
+            Self::DecisionTree(model) => Explainer::bytes(model.as_forest().ensemble()),
+        }
+    }
+
     /// About the bytes that it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         let of_leaf = match self {

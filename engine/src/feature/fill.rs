@@ -13,7 +13,8 @@ impl UnitRows<'_> {
         self.fill_counts(window, now, period, assigned, into);
         self.fill_ratios(window, assigned, into);
         self.fill_trend(window, period, into);
-        let (members, summary) = (self.members.len(), &self.summary);
+        let summary = &self.summary;
+        let members = summary.members;
         if let Some(at) = self.layout.activity_rank {
             into[at] = summary.activity[period].rank(now.map_or(0, Cell::activity), members);
         }

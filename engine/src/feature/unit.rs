@@ -7,6 +7,7 @@ use super::kinds::Kinds;
 use super::layout::Layout;
 use super::ranks::Ranks;
 use super::recipe::ASSIGNED;
+use super::summary::UnitSummary;
 use super::{Attributes, Basis, Cell, FeatureRecipe, Member, COUNTS};
 use crate::context::{Context, Reservation};
 use crate::error::{EngineError, Result};
@@ -53,29 +54,10 @@ pub struct UnitRows<'a> {
     pub(super) members: &'a [Member],
     cells: &'a [Cell],
     pub(super) attributes: &'a Attributes,
-    pub(super) summary: Arc<UnitSummary>,
-    _reserved: Reservation,
-}
-
-/// What the rows of a unit know of all of its cells.
-#[derive(Debug, Default)]
-pub struct UnitSummary {
     /// First cell of each member, and their number at the end.
     first: Vec<u32>,
-    /// Activity of the period, by period.
-    pub(super) activity: Vec<Ranks>,
-    /// Activity of the window, by period; empty where no feature asks for it.
-    pub(super) sums: Vec<Ranks>,
-    /// First period with activity.
-    pub(super) began: Option<usize>,
-}
-
-impl UnitSummary {
-    /// Bytes that it takes.
-    pub fn bytes(&self) -> usize {
-        let of = |ranks: &Ranks| size_of::<Ranks>() + ranks.values().len() * size_of::<i64>();
-        self.first.len() * size_of::<u32>() + self.activity.iter().chain(&self.sums).map(of).sum::<usize>()
-    }
+    pub(super) summary: Arc<UnitSummary>,
+    _reserved: Reservation,
 }
 
 impl<'a> UnitRows<'a> {
@@ -122,8 +104,9 @@ impl<'a> UnitRows<'a> {
             members,
             cells,
             attributes,
+            first: first_cells(members.len(), cells),
             summary: Arc::new(UnitSummary {
-                first: first_cells(members.len(), cells),
+                members: members.len(),
                 began: cells.iter().filter(activity).map(|cell| cell.period as usize).min(),
                 ..UnitSummary::default()
             }),
@@ -137,12 +120,13 @@ impl<'a> UnitRows<'a> {
         Ok(rows)
     }
 
-    /// The unit again, of which `summary` is known: of the very same recipe, members and cells, which are not checked again.
+    /// Some members of a unit of which `summary` is known, from [`UnitRows::summary`] with the same recipe: for [`UnitRows::vector`], which
+    /// says of them what it would say among all.
     ///
     /// # Errors
-    /// [`EngineError::Memory`].
+    /// As [`UnitRows::build`].
     #[allow(clippy::too_many_arguments)] // as above
-    pub fn again(
+    pub fn some(
         ctx: &'a Context,
         recipe: &FeatureRecipe,
         basis: Basis,
@@ -152,6 +136,16 @@ impl<'a> UnitRows<'a> {
         attributes: &'a Attributes,
         summary: Arc<UnitSummary>,
     ) -> Result<Self> {
+        check(periods, members, cells)?;
+        let layout = Layout::new(recipe, basis);
+        let fits = |ranks: &[Ranks], wanted: bool| !wanted || ranks.len() == periods;
+        if !fits(&summary.activity, true) || !fits(&summary.sums, layout.sum_rank.is_some()) {
+            return Err(EngineError::Dimension {
+                what: "periods of a unit",
+                expected: periods,
+                found: summary.activity.len(),
+            });
+        }
         Ok(Self {
             ctx,
             history: recipe.history,
@@ -161,8 +155,9 @@ impl<'a> UnitRows<'a> {
             members,
             cells,
             attributes,
+            first: first_cells(members.len(), cells),
             summary,
-            layout: Layout::new(recipe, basis),
+            layout,
             _reserved: ctx.reserve(0)?,
         })
     }
@@ -208,15 +203,9 @@ impl<'a> UnitRows<'a> {
         !self.attributes.columns().is_empty()
     }
 
-    /// All cells, by member and period.
-    pub fn cells(&self) -> &'a [Cell] {
-        self.cells
-    }
-
     /// The cells of a member, by period.
     pub fn cells_of(&self, member: usize) -> &'a [Cell] {
-        let first = &self.summary.first;
-        &self.cells[first[member] as usize..first[member + 1] as usize]
+        &self.cells[self.first[member] as usize..self.first[member + 1] as usize]
     }
 
     /// The features of any row, of its own or not.

@@ -103,7 +103,6 @@ impl Explanation {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explainer {
     trees: Vec<Prepared>,
-    bytes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -135,17 +134,19 @@ impl Prepared {
 impl Explainer {
     /// None of trees that are too large to be kept like that.
     pub(crate) fn new(ensemble: &Ensemble) -> Option<Self> {
-        let bytes = ensemble.trees.iter().map(Prepared::bytes).sum();
         let whole = |tree: &Tree| Prepared::whole(tree, ensemble.width);
-        (bytes <= PREPARED).then(|| Self {
+        (Self::needed(ensemble) <= PREPARED).then(|| Self {
             trees: ensemble.trees.iter().map(whole).collect(),
-            bytes,
         })
     }
 
-    /// About the bytes that it takes, at most 64 MiB.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    fn needed(ensemble: &Ensemble) -> usize {
+        ensemble.trees.iter().map(Prepared::bytes).sum()
+    }
+
+    /// About the bytes that the one for these trees takes: at most 64 MiB, 0 where there is none.
+    pub fn bytes(ensemble: &Ensemble) -> usize {
+        Some(Self::needed(ensemble)).filter(|bytes| *bytes <= PREPARED).unwrap_or(0)
     }
 }
 

@@ -72,7 +72,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A verdict per row of `table`; the words of its reasons go into `dictionary`.
+    /// A verdict per row of `table`; the words of its reasons go into `dictionary`, unless an earlier call gave them: all tables that are judged
+    /// have the same columns, levels included.
     ///
     /// # Errors
     /// As [`ClassifierModel::explain`].
@@ -84,8 +85,8 @@ impl<'a> Judge<'a> {
             .chunks_exact(k)
             .map(|row| self.model.decide(row))
             .collect();
+        let _explainer = ctx.reserve(self.model.explainer_bytes())?;
         let explainer = self.explainer.get_or_init(|| self.model.explainer());
-        let _explainer = ctx.reserve(explainer.bytes())?;
         let found = self.model.explain_with(ctx, explainer, table, &classes)?;
         let _found = ctx.reserve_for::<f64>(found.values.len())?;
         let columns = self.columns(table);
