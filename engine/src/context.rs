@@ -383,7 +383,12 @@ mod tests {
             let here = std::thread::current().id();
             let own = OwnThread::take().unwrap();
             for budget in [10, 20] {
-                let ctx = Context::builder().threads(4).on(&own).memory_budget(budget).build().unwrap();
+                let ctx = Context::builder()
+                    .threads(4)
+                    .on(&own)
+                    .memory_budget(budget)
+                    .build()
+                    .unwrap();
                 let on: Vec<_> = ctx.run(|| (0..100).into_par_iter().map(|_| std::thread::current().id()).collect());
                 assert!(on.iter().all(|thread| *thread == here));
                 assert_eq!((ctx.threads(), ctx.budget(), ctx.is_on_own_thread()), (1, budget, true));

@@ -269,7 +269,10 @@ impl<'a, 't> Pass<'a, 't> {
     fn give_away(&mut self) -> Result<()> {
         self.take_verdicts()?;
         if !self.vectors.is_empty() {
-            let spare = self.spare.take().ok_or_else(|| Error::internal("vectors were not given back"))?;
+            let spare = self
+                .spare
+                .take()
+                .ok_or_else(|| Error::internal("vectors were not given back"))?;
             let vectors = std::mem::replace(&mut self.vectors, spare);
             self.now.given += vectors.len();
             self.thread.start(vectors)?;

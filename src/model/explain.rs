@@ -104,11 +104,14 @@ struct Ready {
 
 impl Ready {
     fn new(stored: Stored) -> Result<(Self, usize)> {
-        let encoded = stored.encoded.ok_or_else(|| Error::internal("found a model without bytes"))?;
+        let encoded = stored
+            .encoded
+            .ok_or_else(|| Error::internal("found a model without bytes"))?;
         let model = CubeModel::decode(&encoded)?;
         let explainer = model.model.explainer();
         let mut members = model.model.members().iter().map(|member| member.model());
-        let is_quick = members.all(|model| matches!(model, Fitted::LogisticRegression(_)) || model.size() <= QUICK_NODES);
+        let is_quick =
+            members.all(|model| matches!(model, Fitted::LogisticRegression(_)) || model.size() <= QUICK_NODES);
         let bytes = encoded.len() + model.model.bytes() + model.model.explainer_bytes();
         let ready = Self {
             model,
@@ -210,7 +213,10 @@ impl Unit {
         rows.each_unit(
             |_| 0,
             |_, rows| {
-                let bare = |member: &Member| Member { attributes: 0, ..*member };
+                let bare = |member: &Member| Member {
+                    attributes: 0,
+                    ..*member
+                };
                 members = rows.members().iter().map(bare).collect();
                 summary = rows.summary();
                 Ok(())

@@ -109,8 +109,9 @@ impl ModelRow {
     }
 
     fn read(version: i64) -> Result<(Self, Stored)> {
-        let sql =
-            format!("SELECT {IDENTITY}, m.encoded, m.recipe::text, m.relation FROM empatia.model m WHERE m.version = $1");
+        let sql = format!(
+            "SELECT {IDENTITY}, m.encoded, m.recipe::text, m.relation FROM empatia.model m WHERE m.version = $1"
+        );
         let mut found = None;
         let columns = [Timestamptz, Tid, Int8, Bytea, Text, Text];
         query_stable(&sql, &[version.into()], &columns, |row| {

@@ -21,7 +21,10 @@ mod tests {
         assert_eq!(kept.get(&0).as_deref(), Some(&0));
         kept.put(3, &Rc::new(3), most / 3);
         // nobody asked for 1 for the longest time
-        assert_eq!([0, 1, 2, 3].map(|key| kept.get(&key).is_some()), [true, false, true, true]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|key| kept.get(&key).is_some()),
+            [true, false, true, true]
+        );
         // what is too large by itself is not kept, and what is put again takes its room once
         kept.put(4, &Rc::new(4), most + 1);
         assert!(kept.get(&4).is_none());

@@ -99,7 +99,12 @@ impl ClassifierModel {
     /// What makes many explanations faster: worth making for more than one call of [`ClassifierModel::explain_with`].
     pub fn explainer(&self) -> ClassifierExplainer {
         ClassifierExplainer {
-            members: self.parts.members.iter().map(|member| member.model().explainer()).collect(),
+            members: self
+                .parts
+                .members
+                .iter()
+                .map(|member| member.model().explainer())
+                .collect(),
         }
     }
 
@@ -161,7 +166,8 @@ impl ClassifierModel {
                 Some(table.select(ctx, &numbers)?)
             };
             let part = part.as_ref().unwrap_or(&table);
-            let of_member = |(member, explainer): (&Member, &Option<Explainer>)| effects(ctx, member, explainer.as_ref(), part);
+            let of_member =
+                |(member, explainer): (&Member, &Option<Explainer>)| effects(ctx, member, explainer.as_ref(), part);
             let members = self.parts.members.iter().zip(&explainer.members);
             let members: Vec<Vec<Effects>> = members.map(of_member).collect::<Result<_>>()?;
             let of_row = |row: usize| {
@@ -285,12 +291,20 @@ fn effects(ctx: &Context, member: &Member, explainer: Option<&Explainer>, table:
         }
         Fitted::RandomForest(model) => {
             let scores = model.predict_probabilities(ctx, &features)?;
-            (Space::Probabilities, model.explain_with(ctx, explainer, &features)?, scores)
+            (
+                Space::Probabilities,
+                model.explain_with(ctx, explainer, &features)?,
+                scores,
+            )
         }
         Fitted::DecisionTree(model) => {
             let model = model.as_forest();
             let scores = model.predict_probabilities(ctx, &features)?;
-            (Space::Probabilities, model.explain_with(ctx, explainer, &features)?, scores)
+            (
+                Space::Probabilities,
+                model.explain_with(ctx, explainer, &features)?,
+                scores,
+            )
         }
         Fitted::LogisticRegression(_) => return Ok(Vec::new()),
     };

@@ -156,7 +156,12 @@ impl GradientBoosting {
     ///
     /// # Errors
     /// As [`GradientBoosting::explain`].
-    pub fn explain_with(&self, ctx: &Context, explainer: Option<&Explainer>, table: &FeatureTable) -> Result<Explanation> {
+    pub fn explain_with(
+        &self,
+        ctx: &Context,
+        explainer: Option<&Explainer>,
+        table: &FeatureTable,
+    ) -> Result<Explanation> {
         shap::explain(ctx, &self.ensemble, explainer, table, 1.0, &self.base)
     }
 

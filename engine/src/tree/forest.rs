@@ -145,7 +145,12 @@ impl RandomForest {
     ///
     /// # Errors
     /// As [`RandomForest::explain`].
-    pub fn explain_with(&self, ctx: &Context, explainer: Option<&Explainer>, table: &FeatureTable) -> Result<Explanation> {
+    pub fn explain_with(
+        &self,
+        ctx: &Context,
+        explainer: Option<&Explainer>,
+        table: &FeatureTable,
+    ) -> Result<Explanation> {
         let factor = 1.0 / self.ensemble.n_trees() as f64;
         let offset = vec![0.0; self.n_classes()];
         shap::explain(ctx, &self.ensemble, explainer, table, factor, &offset)

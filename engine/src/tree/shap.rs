@@ -146,7 +146,9 @@ impl Explainer {
 
     /// About the bytes that the one for these trees takes: at most 64 MiB, 0 where there is none.
     pub fn bytes(ensemble: &Ensemble) -> usize {
-        Some(Self::needed(ensemble)).filter(|bytes| *bytes <= PREPARED).unwrap_or(0)
+        Some(Self::needed(ensemble))
+            .filter(|bytes| *bytes <= PREPARED)
+            .unwrap_or(0)
     }
 }
 
@@ -317,7 +319,10 @@ impl Task<'_> {
         let width = values.len() / n.max(1);
         let rows = n.div_ceil(self.ctx.threads()).clamp(1, MOST_ROWS);
         let parts = || trees.iter().flat_map(|tree| &tree.parts);
-        let ways = parts().map(|part| part.ways_bytes(rows, self.outputs())).max().unwrap_or(0);
+        let ways = parts()
+            .map(|part| part.ways_bytes(rows, self.outputs()))
+            .max()
+            .unwrap_or(0);
         let held = ways + rows * (stride * size_of::<u32>() + size_of::<u64>());
         let _buffers = self.ctx.reserve(held.saturating_mul(self.ctx.threads()))?;
         let block = |(block, values): (usize, &mut [f64])| {

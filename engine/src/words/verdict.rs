@@ -137,7 +137,12 @@ impl<'a> Judge<'a> {
             let value = columns[column].map_or(Value::Number(f64::NAN), |values| value_of(values, row));
             self.book.reason(column, value, &number, *contribution >= 0.0)
         };
-        contributions.iter().take(columns.len()).enumerate().map(words).collect()
+        contributions
+            .iter()
+            .take(columns.len())
+            .enumerate()
+            .map(words)
+            .collect()
     }
 
     /// The values of the model's columns in a table.
