@@ -35,6 +35,7 @@ mod rounds;
 mod rules;
 mod sample;
 mod shap;
+mod shap_rows;
 mod shard;
 mod storage;
 mod table;
