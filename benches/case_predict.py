@@ -78,9 +78,10 @@ def classify(report, database, repetitions):
         trees = session.execute("SELECT round(octet_length(encoded) / 1024.0) FROM empatia.model WHERE version = %s", (version,)).fetchone()[0]
     note = (f"{dense} dense rows, {own} of them with activity in their window ({distinct} different answers), {shared} for all others; {reasons} reasons in words; model of {trees} kB; "
             f"{statistics.median(empty) / own * 1e6:.1f} µs per row with activity")
-    report.add(CASE, "classify() with a deployed classifier, class, probability and three reasons, nothing stored before", ours=empty, bar="≤ 10 s",
-               met=statistics.median(empty) <= 10, note=note)
-    report.add(CASE, "the same over what is there: all computed and compared, nothing written", ours=again, bar="≤ 10 s", met=statistics.median(again) <= 10)
+    report.add(CASE, "classify() with a deployed classifier, class, probability and three reasons, nothing stored before", ours=empty,
+               bar="≤ 10 s per million rows", met=statistics.median(empty) / own * 1e6 <= 10, note=note)
+    report.add(CASE, "the same over what is there: all computed and compared, nothing written", ours=again,
+               bar="≤ 10 s per million rows", met=statistics.median(again) / own * 1e6 <= 10)
 
 
 def run(report, repetitions, keep=False, **_):
