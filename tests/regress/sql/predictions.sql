@@ -185,7 +185,7 @@ BEGIN
     PERFORM empatia.classify('SPA', 'FORTNIGHT');
     RAISE WARNING 'classified with 16 MB';
 EXCEPTION WHEN out_of_memory THEN
-    RAISE WARNING '%: %', SQLSTATE, regexp_replace(SQLERRM, '[0-9.]+', 'N', 'g');
+    RAISE WARNING '%: %', SQLSTATE, regexp_replace(SQLERRM, '[0-9]+', 'N', 'g');
 END
 $$;
 SELECT count(*) AS differing FROM ((TABLE places EXCEPT ALL TABLE before) UNION ALL (TABLE before EXCEPT ALL TABLE places)) d;
