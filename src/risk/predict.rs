@@ -13,6 +13,7 @@ use serde_json::{json, Map, Value};
 use super::loaded::{load, Loaded};
 use super::source::{read, Kind};
 use crate::error::{Error, Result};
+use crate::pg::json::Document;
 use crate::pg::threads::{run_with, start_context, Limits};
 
 /// The class that a score is of: the positive one, else the last.
@@ -52,7 +53,7 @@ fn score(ctx: &Context, model: &ClassifierModel, table: &Table, explain: bool) -
 #[allow(clippy::type_complexity)] // the SQL function's
 fn predict(
     version: i64,
-    input: JsonB,
+    input: Document,
     most: i32,
     language_name: &str,
 ) -> Result<
