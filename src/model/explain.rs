@@ -1,7 +1,7 @@
 //! `empatia._explain_row()`: why a classifier says what it says of one row of the cube.
 //!
 //! A teacher asks for one student after the other of the same class: model and unit are kept for the next call of the session, as
-//! long as they are the same by number, time of making and time of building.
+//! long as they are the same by number, time of making and time of building, and the unit for those who may read all of it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use super::part::Part;
 use super::reason_texts::ReasonTexts;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
-use crate::pg::column::ColumnType::{Bytea, Timestamptz};
+use crate::pg::column::ColumnType::{Bool, Bytea, Timestamptz};
 use crate::pg::read::query;
 use crate::pg::threads::{compute, start_context, Limits};
 
@@ -64,7 +64,7 @@ fn explain_row(
         ..Limits::from_settings()
     })?;
     let part = Part::new(results, level, grain, &[])?;
-    let times = times(&part, client_id, version)?;
+    let (times, open) = times(&part, client_id, version)?;
     let model = model(version, times.made)?;
     let asked = Asked {
         results: results.to_owned(),
@@ -75,7 +75,7 @@ fn explain_row(
         version,
         times,
     };
-    let unit = unit(&context, &part, asked, &model)?;
+    let unit = unit(&context, &part, asked, &model, open)?;
     let table = unit.row(&context, &model, user_id, period_start.to_pg_epoch_days())?;
     let explained = Explained::new(&context, &model, table)?;
     Ok(TableIterator::new(explained.rows(&model)?))
@@ -88,21 +88,37 @@ struct Times {
     built: i64,
 }
 
-fn times(part: &Part, client: i32, version: i64) -> Result<Times> {
+/// Tables that a unit is read from, besides the part's own.
+const READ: [&str; 4] = ["cube_period", "cube_unit", "cube_member", "cube_assigned"];
+
+/// The times, and whether a unit that this session has read may be shown: the role may be another than then, and what it may see.
+fn times(part: &Part, client: i32, version: i64) -> Result<(Times, bool)> {
+    let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
+    tables.push(part.table(&part.partition("cube")));
+    let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
     let sql = format!(
-        "SELECT m.created_at, b.built_at FROM empatia.model m, {} b
+        "SELECT m.created_at, b.built_at,
+                (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
+                 FROM pg_catalog.unnest(ARRAY[{}]) t (name))
+         FROM empatia.model m, {} b
          WHERE m.version = $1 AND (b.client_id, b.level, b.grain) = ($2, {}, {})",
+        tables.join(", "),
         part.table("cube_build"),
         quote_literal(part.level()),
         quote_literal(part.grain())
     );
     let mut found = None;
-    query(&sql, &[version.into(), client.into()], &[Timestamptz; 2], |row| {
-        if let (Some(made), Some(built)) = (row.timestamptz(0), row.timestamptz(1)) {
-            found = Some(Times { made, built });
-        }
-        Ok(())
-    })?;
+    query(
+        &sql,
+        &[version.into(), client.into()],
+        &[Timestamptz, Timestamptz, Bool],
+        |row| {
+            if let (Some(made), Some(built), Some(open)) = (row.timestamptz(0), row.timestamptz(1), row.bool(2)) {
+                found = Some((Times { made, built }, open));
+            }
+            Ok(())
+        },
+    )?;
     found.ok_or_else(|| Error::not_ready(format!("there is no model {version}, or the cube was not built")))
 }
 
@@ -155,14 +171,16 @@ struct Unit {
     attributes: StudentAttributes,
 }
 
-fn unit(context: &Context, part: &Part, asked: Asked, model: &CubeModel) -> Result<Rc<Unit>> {
+/// `open`: whoever asks may see all of the unit.
+fn unit(context: &Context, part: &Part, asked: Asked, model: &CubeModel, open: bool) -> Result<Rc<Unit>> {
     let kept = UNIT.with_borrow(|kept| kept.as_ref().filter(|unit| unit.asked == asked).map(Rc::clone));
     // what is known of students besides the cube may change without a build
-    if let Some(unit) = kept.filter(|_| model.recipe.attributes.is_empty()) {
+    if let Some(unit) = kept.filter(|_| open && model.recipe.attributes.is_empty()) {
         return Ok(unit);
     }
     let unit = Rc::new(Unit::read(context, part, asked, model)?);
-    let keep = unit.cells.len() <= KEPT_CELLS;
+    // what row security left of it is one role's, perhaps for the length of a setting
+    let keep = open && unit.cells.len() <= KEPT_CELLS;
     UNIT.set(keep.then(|| Rc::clone(&unit)));
     Ok(unit)
 }
