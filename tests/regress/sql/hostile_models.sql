@@ -57,7 +57,7 @@ UPDATE empatia.model SET created_by = 'postgres';
 RESET ROLE;
 SELECT * FROM empatia.retrain_table('theirs');
 INSERT INTO analytics.prediction (model, version, inputs, risk_score, class, factors, imputed, unknown) SELECT 'theirs', 0, '{"b": 7}', 0, 'em risco', '[]', '{}', '{}' FROM generate_series(1, 50);
-SELECT model_name, retrained_version, message LIKE 'shift of %b%; not retrained: it was made by regress_hm_op, whose SQL would run with the rights of postgres' AS refused FROM empatia.check_drift('theirs', retrain => true);
+SELECT model_name, retrained_version, message LIKE 'shift of %b%; not retrained: model "theirs" cannot be trained again: it was made by regress_hm_op, whose SQL would run with the rights of postgres' AS refused FROM empatia.check_drift('theirs', retrain => true);
 INSERT INTO analytics.prediction (model, version, inputs, risk_score, class, factors, imputed, unknown) SELECT 'risk', 0, '{"b": 7}', 0, 'em risco', '[]', '{}', '{}' FROM generate_series(1, 50);
 SELECT model_name, retrained_version IS NOT NULL AS retrained, message LIKE 'shift of %; retrained: not deployed: %' AS said FROM empatia.check_drift('risk', retrain => true);
 
