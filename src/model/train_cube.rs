@@ -260,7 +260,7 @@ fn take_most(mut target: Value) -> Result<(usize, Value)> {
 }
 
 /// The features asked for. What counts later periods too takes part only where it is named.
-fn recipe_of(recipe: Option<JsonB>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
+fn recipe_of(recipe: Option<Document>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
     let named = recipe.as_ref().is_some_and(|recipe| recipe.0.get("measures").is_some());
     let mut recipe: FeatureRecipe = match recipe {
         None => target.default_recipe(),

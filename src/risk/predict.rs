@@ -5,7 +5,7 @@ use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values, MISSING};
 use empatia_engine::error::EngineError;
 use empatia_engine::scoring::{factors, Input, Language};
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
 use pgrx::JsonB;
 use serde_json::{json, Map, Value};
@@ -13,6 +13,7 @@ use serde_json::{json, Map, Value};
 use super::loaded::{load, Loaded};
 use super::source::{read, Kind};
 use crate::error::{Error, Result};
+use crate::pg::json::Document;
 use crate::pg::threads::{run_with, start_context, Limits};
 
 /// The class that a score is of: the positive one, else the last.
@@ -52,7 +53,7 @@ fn score(ctx: &Context, model: &ClassifierModel, table: &Table, explain: bool) -
 #[allow(clippy::type_complexity)] // the SQL function's
 fn predict(
     version: i64,
-    input: JsonB,
+    input: Document,
     most: i32,
     language_name: &str,
 ) -> Result<
@@ -144,42 +145,25 @@ fn predict_rows(
     let context = start_context(Limits::from_settings())?;
     let mut rows = read(&context, query, &names, &kinds, 1, 0)?;
     let keys = rows.texts.pop().unwrap_or_default();
-    let table = &rows.table;
-    let model = &loaded.model;
+    let (model, table) = (&loaded.model, &rows.table);
     let scored = run_with(Limits::from_settings(), |ctx| score(ctx, model, table, most > 0))?;
-    let mut found = Vec::with_capacity(keys.len());
-    for (row, key) in keys.into_iter().enumerate() {
-        if row % 1024 == 0 {
-            check_for_interrupts!();
-        }
-        let case = Case {
-            loaded: &loaded,
-            scored: &scored,
-            row,
-        };
-        let values = case.values(table);
-        let columns = loaded.schema.columns.iter().zip(&values);
-        let missing: Vec<String> = columns
-            .clone()
-            .filter(|(_, value)| value.is_null())
-            .map(|(column, _)| column.name.clone())
-            .collect();
-        let inputs: Map<String, Value> = columns
-            .filter(|(_, value)| !value.is_null())
-            .map(|(column, value)| (column.name.clone(), value.clone()))
-            .collect();
-        let factors = case.factors(&values, most, language)?;
-        found.push((
-            key,
-            case.risk(),
-            case.class(),
-            JsonB(factors),
-            missing,
-            JsonB(Value::Object(inputs)),
-        ));
-    }
-    Ok(TableIterator::new(found))
+    // made as they are fetched: all at once they would take many times what the scores do
+    let held = (context, rows.reservation);
+    let table = rows.table;
+    Ok(TableIterator::new(keys.into_iter().enumerate().map(
+        move |(row, key)| {
+            let _held = &held;
+            let case = Case {
+                loaded: &loaded,
+                scored: &scored,
+                row,
+            };
+            case.output(key, &table, most, language).unwrap_or_report()
+        },
+    )))
 }
+
+type RowOutput = (Option<String>, f64, String, JsonB, Vec<String>, JsonB);
 
 /// One row of what was scored.
 struct Case<'a> {
@@ -228,6 +212,28 @@ impl Case<'_> {
             language,
         );
         serde_json::to_value(found).map_err(|e| Error::internal(e.to_string()))
+    }
+
+    /// What `_predict_rows` returns of the row.
+    fn output(
+        &self,
+        key: Option<String>,
+        table: &Table,
+        most: usize,
+        language: Language,
+    ) -> Result<RowOutput, ErrorReport> {
+        let values = self.values(table);
+        let factors = self.factors(&values, most, language)?;
+        let (mut missing, mut inputs) = (Vec::new(), Map::new());
+        for (column, value) in self.loaded.schema.columns.iter().zip(values) {
+            if value.is_null() {
+                missing.push(column.name.clone());
+            } else {
+                inputs.insert(column.name.clone(), value);
+            }
+        }
+        let inputs = JsonB(Value::Object(inputs));
+        Ok((key, self.risk(), self.class(), JsonB(factors), missing, inputs))
     }
 
     /// The row's values by column of the schema.
