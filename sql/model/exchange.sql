@@ -53,6 +53,9 @@ DECLARE
 BEGIN
     SELECT * INTO packed FROM empatia._unpack_model(bytes);
     m := jsonb_populate_record(NULL::empatia.model, packed.registry);
+    IF m.name IS NOT NULL AND (level IS NOT NULL OR grain IS NOT NULL OR client IS NOT NULL) THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('model "%s" is one of a table: it has no level, grain or client', m.name), 'Leave them out: import_model(bytes).');
+    END IF;
     IF m.name IS NULL THEN
         m.level := coalesce(level, m.level);
         m.grain := coalesce(grain, m.grain);
