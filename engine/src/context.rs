@@ -178,6 +178,27 @@ impl Context {
         }
     }
 
+    /// A context of its own on the same threads: nothing reserved of a budget of `bytes`, not cancelled, no steps done. For short computations
+    /// one after the other, which starting threads would double.
+    #[must_use]
+    pub fn renewed(&self, bytes: usize) -> Self {
+        Self {
+            cancel: Arc::default(),
+            until: None,
+            pool: Arc::clone(&self.pool),
+            account: Arc::new(Account {
+                budget: bytes,
+                in_use: AtomicUsize::new(0),
+            }),
+            progress: Some(Arc::default()),
+        }
+    }
+
+    /// Runs `work` on the calling thread, which may start tasks on the pool's and look after them; returns when all have ended.
+    pub fn in_place_scope<'scope, R>(&self, work: impl FnOnce(&rayon::Scope<'scope>) -> R) -> R {
+        self.pool.in_place_scope(work)
+    }
+
     /// The cancel flag; storing true in it stops the computation at its next check.
     pub fn cancel_flag(&self) -> &Arc<AtomicBool> {
         &self.cancel

@@ -233,6 +233,14 @@ fn contributions_are_the_shapley_values_of_the_definition() {
     let table = data.table();
     // few rows and many are computed on different paths
     let few = table.select(&[0, 1, 2, 3]).unwrap();
+    let kept = model.clone();
+    kept.keep_explainer(&ctx).unwrap();
+    assert_eq!(
+        kept.explain(&ctx, &few).unwrap(),
+        model.explain(&ctx, &few).unwrap(),
+        "what is kept changes no bit"
+    );
+    assert_eq!(kept, model);
     let (all, few) = (model.explain(&ctx, &table).unwrap(), model.explain(&ctx, &few).unwrap());
     for row in 0..4 {
         for (feature, expected) in shapley(&model, &data.rows[row * 6..(row + 1) * 6])
@@ -245,6 +253,27 @@ fn contributions_are_the_shapley_values_of_the_definition() {
                     "{row} {feature}: {found}, not {expected}"
                 );
             }
+        }
+    }
+}
+
+/// Paths of more features than the nodes of one batch of the quadrature stand for, rows that go where no row of the training went.
+#[test]
+fn few_rows_and_many_have_the_same_contributions_on_deep_paths() {
+    let data = made(11, 2, 3_000, 40, 1_000);
+    let table = data.table();
+    let set = TrainingSet::new(&table, &data.labels, 2, &data.weights).unwrap();
+    let ctx = Context::builder().build().unwrap();
+    let forest = ForestParams::new(6).min_leaf(1.0).seed(1).check().unwrap();
+    let model = forest.fit(&ctx, &set).unwrap().model;
+    let other = made(12, 2, 60, 40, 1_000);
+    for table in [table.select(&(0..60).collect::<Vec<u32>>()).unwrap(), other.table()] {
+        let all = model.explain(&ctx, &table).unwrap();
+        for row in 0..12u32 {
+            let alone = model.explain(&ctx, &table.select(&[row]).unwrap()).unwrap();
+            let pairs = all.of(row as usize, 1).iter().zip(alone.of(0, 1));
+            let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-13, "{row}: {apart}");
         }
     }
 }

@@ -6,7 +6,9 @@
 //! says of its progress, other sessions see.
 
 use std::any::Any;
+use std::cell::OnceCell;
 use std::mem::MaybeUninit;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError};
 use std::sync::Arc;
@@ -104,6 +106,51 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
     // Reports the interrupt that stopped the work in PostgreSQL's own words.
     check_for_interrupts!();
     Ok(outcome??)
+}
+
+thread_local! {
+    /// One thread, started at the first call of [`run_kept`].
+    static KEPT: OnceCell<Context> = const { OnceCell::new() };
+}
+
+fn kept(limits: Limits) -> Result<Context> {
+    KEPT.with(|kept| {
+        if let Some(context) = kept.get() {
+            return Ok(context.renewed(limits.memory));
+        }
+        let context = start_context(Limits { threads: 1, ..limits })?;
+        Ok(kept.get_or_init(|| context).renewed(limits.memory))
+    })
+}
+
+/// [`run_with`] for computations of about a millisecond: on one thread that the session keeps, since starting two would take longer.
+///
+/// # Errors
+/// As [`run_with`].
+pub fn run_kept<R: Send>(work: impl FnOnce(&Context) -> Result<R, EngineError> + Send) -> Result<R> {
+    // as in run_with
+    pg_sys::submodules::thread_check::check_active_thread();
+    let context = kept(Limits::from_settings())?;
+    let (running, ended) = channel::<()>();
+    let mut outcome = None;
+    let (place, of_work) = (&mut outcome, &context);
+    context.in_place_scope(|scope| {
+        // Should the backend's thread unwind out of here, the scope still waits for the work: tell it to stop.
+        let _stop = CancelOnDrop(of_work.cancel_flag());
+        scope.spawn(move |_| {
+            // Dropped when the work ends, however it ends.
+            let _running = running;
+            *place = Some(catch_unwind(AssertUnwindSafe(|| work(of_work))));
+        });
+        let progress = of_work.progress().cloned().unwrap_or_default();
+        watch(&ended, of_work.cancel_flag(), &progress);
+    });
+    check_for_interrupts!();
+    match outcome {
+        Some(Ok(outcome)) => Ok(outcome?),
+        Some(Err(panic)) => Err(panicked(panic.as_ref())),
+        None => Err(Error::internal("a computation has not begun")),
+    }
 }
 
 /// A context whose threads are started with all signals blocked, for computations that go on between several calls.

@@ -16,7 +16,7 @@ mod tests {
     use pgrx::PgSqlErrorCode;
 
     use crate::error::Error;
-    use crate::pg::threads::{run_interruptible, run_with, Limits};
+    use crate::pg::threads::{run_interruptible, run_kept, run_with, Limits};
     use empatia_engine::error::EngineError;
 
     const TWO: Limits = Limits {
@@ -26,6 +26,7 @@ mod tests {
 
     /// Milliseconds from the signal to the end of the last computation of `cancel_myself`.
     static NOTICED_AFTER: AtomicU64 = AtomicU64::new(u64::MAX);
+    static KEPT_NOTICED_AFTER: AtomicU64 = AtomicU64::new(u64::MAX);
 
     /// Sends this backend `signal` from a worker, then computes until told to stop (10 s at most).
     #[pg_extern]
@@ -73,6 +74,72 @@ mod tests {
         .unwrap();
         let elapsed = NOTICED_AFTER.load(Ordering::Relaxed);
         assert!(elapsed <= 100, "noticed after {elapsed} ms");
+    }
+
+    /// As `cancel_myself`, on the thread that the session keeps.
+    #[pg_extern]
+    fn cancel_myself_kept() -> Result<bool, ErrorReport> {
+        Ok(run_kept(|context| {
+            let me = std::process::id().to_string();
+            assert!(Command::new("kill")
+                .args(["-INT", &me])
+                .status()
+                .is_ok_and(|s| s.success()));
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(10) {
+                if let Err(cancelled) = context.check() {
+                    let elapsed = start.elapsed().as_millis() as u64;
+                    KEPT_NOTICED_AFTER.store(elapsed, Ordering::Relaxed);
+                    return Err(cancelled);
+                }
+                std::hint::spin_loop();
+            }
+            Ok(false)
+        })?)
+    }
+
+    #[pg_test]
+    fn threads_kept_one_notices_a_cancel_and_the_next_call_is_not_cancelled() {
+        Spi::run(
+            "DO $$ BEGIN PERFORM tests.cancel_myself_kept(); RAISE 'not cancelled';
+             EXCEPTION WHEN query_canceled THEN
+               IF sqlerrm <> 'canceling statement due to user request' THEN RAISE '%', sqlerrm; END IF;
+             END $$",
+        )
+        .unwrap();
+        let elapsed = KEPT_NOTICED_AFTER.load(Ordering::Relaxed);
+        assert!(elapsed <= 100, "noticed after {elapsed} ms");
+        assert_eq!(run_kept(|context| context.check().map(|()| 5)).unwrap(), 5);
+    }
+
+    #[pg_test]
+    fn threads_kept_one_is_one_and_blocks_every_signal() {
+        let mut names = BTreeSet::new();
+        for _ in 0..3 {
+            let name = || thread::current().name().unwrap_or("unnamed").to_owned();
+            let (id, mask) = run_kept(|context| {
+                assert_eq!(context.threads(), 1);
+                Ok(((name(), thread::current().id()), context.run(blocked)))
+            })
+            .unwrap();
+            assert!(mask & (1 << 1) != 0, "SIGINT reaches the kept thread");
+            names.insert(format!("{id:?}"));
+        }
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert_eq!(blocked() & (1 << 1), 0, "the backend itself must receive SIGINT");
+    }
+
+    #[pg_test]
+    fn threads_kept_one_survives_panics_and_gives_memory_back() {
+        for _ in 0..3 {
+            let error = run_kept(|_| -> Result<(), EngineError> { panic!("broken {}", "again") }).unwrap_err();
+            assert_eq!(error.to_string(), "computation failed: broken again");
+            let error = run_kept(|context| context.reserve(usize::MAX).map(|_| ())).unwrap_err();
+            assert!(error.to_string().contains("empatia.memory_limit"), "{error}");
+            // what a computation forgets to give back is not taken from the next one
+            run_kept(|context| context.reserve(context.budget()).map(std::mem::forget)).unwrap();
+        }
+        assert_eq!(run_kept(|context| Ok(context.in_use())).unwrap(), 0);
     }
 
     #[pg_test]

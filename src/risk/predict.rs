@@ -13,7 +13,7 @@ use serde_json::{json, Map, Value};
 use super::loaded::{load, Loaded};
 use super::source::{read, Kind};
 use crate::error::{Error, Result};
-use crate::pg::threads::{run_with, start_context, Limits};
+use crate::pg::threads::{run_kept, run_with, start_context, Limits};
 
 /// The class that a score is of: the positive one, else the last.
 fn positive(model: &ClassifierModel) -> u32 {
@@ -80,12 +80,17 @@ fn predict(
     let loaded = load(version)?;
     let Loaded { model, schema, .. } = loaded.as_ref();
     let read = Input::read(schema, model, given);
-    let limits = Limits {
-        threads: 1,
-        ..Limits::from_settings()
-    };
     let rows = [read.values];
-    let scored = run_with(limits, |ctx| score(ctx, model, &Input::table(schema, &rows)?, most > 0))?;
+    let scored = run_kept(|ctx| {
+        if most > 0 {
+            // one case after the other: what all have in common is made once; without the memory for it each makes its own
+            match model.keep_explainer(ctx) {
+                Ok(()) | Err(EngineError::Memory { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        score(ctx, model, &Input::table(schema, &rows)?, most > 0)
+    })?;
     let [values] = rows;
     let row = Case {
         loaded: &loaded,

@@ -90,6 +90,22 @@ impl ClassifierModel {
         }
     }
 
+    /// Keeps, with the model, what explaining few rows at a time needs whatever the rows: for models that are asked again and again.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`], [`EngineError::Cancelled`].
+    pub fn keep_explainer(&self, ctx: &Context) -> Result<()> {
+        for member in &self.parts.members {
+            match member.model() {
+                Fitted::GradientBoosting(model) => model.keep_explainer(ctx)?,
+                Fitted::RandomForest(model) => model.keep_explainer(ctx)?,
+                Fitted::DecisionTree(model) => model.as_forest().keep_explainer(ctx)?,
+                Fitted::LogisticRegression(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Explains the score of `classes` (one class per row of `table`) by the raw columns: exact SHAP values, those of encoded
     /// columns added up. Of an ensemble, the members' values on the probability scale.
     ///

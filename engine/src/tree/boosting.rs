@@ -147,6 +147,14 @@ impl GradientBoosting {
         shap::explain(ctx, &self.ensemble, table, 1.0, &self.base)
     }
 
+    /// Keeps what explaining few rows at a time needs whatever the rows.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`], [`EngineError::Cancelled`].
+    pub fn keep_explainer(&self, ctx: &Context) -> Result<()> {
+        shap::keep(ctx, &self.ensemble)
+    }
+
     /// Model bytes.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! of the earlier edge, `before`, by the factor of both together. There are three cases: the row has already failed at
 //! the feature, fails here, or passes.
 
-use super::node::{Node, Tree};
+use super::node::Tree;
 use super::quadrature::gauss_legendre;
 
 /// Quadrature nodes worked on together.
@@ -30,8 +30,7 @@ struct Edge {
 }
 
 #[derive(Debug)]
-pub(crate) struct Edges<'a> {
-    tree: &'a Tree,
+pub(crate) struct Edges {
     width: usize,
     edges: Vec<Edge>,
     /// Batches x nodes x cases.
@@ -48,7 +47,11 @@ pub(crate) struct Scratch {
     cases: Vec<u8>,
     products: Vec<Lanes>,
     sums: Vec<Lanes>,
-    own: Vec<Effect>,
+    /// Of a row alone: 1 / factor of edges that it passes, and what an edge contributes per unit of what comes up.
+    inverses: Vec<Lanes>,
+    gains: Vec<Lanes>,
+    /// Contributions lane by lane.
+    lanes: Vec<Lanes>,
 }
 
 impl Scratch {
@@ -58,6 +61,8 @@ impl Scratch {
             self.cases.resize(n, 0);
             self.products.resize(n, [1.0; LANES]);
             self.sums.resize(n, [0.0; LANES]);
+            self.inverses.resize(n, [0.0; LANES]);
+            self.gains.resize(n, [0.0; LANES]);
         }
     }
 }
@@ -71,12 +76,12 @@ pub(crate) fn share(tree: &Tree, node: usize, child: usize) -> f64 {
     }
 }
 
-impl<'a> Edges<'a> {
+impl Edges {
     /// Upper estimate for trees of usual depth.
     pub(crate) const BYTES_PER_NODE: usize = size_of::<[Effect; 3]>() + size_of::<Edge>();
 
     /// `prepared`: compute all cases of every edge now, not for each row those that it needs.
-    pub(crate) fn new(tree: &'a Tree, width: usize, prepared: bool) -> Self {
+    pub(crate) fn new(tree: &Tree, width: usize, prepared: bool) -> Self {
         let n = tree.nodes.len();
         let root = Edge { share: 1.0, before: 0 };
         let mut edges = vec![root; n];
@@ -109,7 +114,6 @@ impl<'a> Edges<'a> {
         });
         let batches: Vec<_> = batches.collect();
         let mut prepared_edges = Self {
-            tree,
             width,
             edges,
             effects: Vec::new(),
@@ -156,30 +160,53 @@ impl<'a> Edges<'a> {
         effect
     }
 
-    /// Passes what each feature contributes to each output from `first` on to `add`(output, feature, value).
+    /// Adds what each feature of `tree` contributes to each output from `first` on to `out`: outputs x `features` places, `place` being that
+    /// of a feature.
     #[inline(always)]
     pub(crate) fn add_row(
         &self,
+        tree: &Tree,
         codes: &[u32],
         first: usize,
         scratch: &mut Scratch,
-        mut add: impl FnMut(usize, usize, f64),
+        (features, place): (usize, impl Fn(usize) -> usize),
+        out: &mut [f64],
     ) {
-        let nodes = &self.tree.nodes[..];
-        let n = nodes.len();
+        let n = tree.nodes.len();
         scratch.fit(n);
-        let Scratch {
-            passes,
-            cases,
-            products,
-            sums,
-            own,
-        } = scratch;
-        let (passes, cases) = (&mut passes[..n], &mut cases[..n]);
-        let (products, sums) = (&mut products[..n], &mut sums[..n]);
+        scratch.lanes.clear();
+        scratch.lanes.resize(features * (self.width - first), [0.0; LANES]);
+        self.follow(tree, codes, scratch);
+        for (number, batch) in self.batches.iter().enumerate() {
+            let effects = &self.effects[(number * n).min(self.effects.len())..];
+            if self.prepared {
+                self.descend_prepared(tree, effects, scratch);
+            } else {
+                self.descend(tree, batch, scratch);
+            }
+            for output in first..self.width {
+                let place = |feature| (output - first) * features + place(feature);
+                if self.prepared {
+                    self.sum_up(tree, scratch, output, place, |child, case, _| {
+                        &effects[child][usize::from(case)].gain
+                    });
+                } else {
+                    self.sum_up(tree, scratch, output, place, |child, _, gains| &gains[child]);
+                }
+            }
+        }
+        for (sum, lanes) in out.iter_mut().zip(&scratch.lanes) {
+            *sum += lanes.iter().sum::<f64>();
+        }
+    }
+
+    /// Which edges the row passes.
+    #[inline(always)]
+    fn follow(&self, tree: &Tree, codes: &[u32], scratch: &mut Scratch) {
+        let n = tree.nodes.len();
+        let (passes, cases) = (&mut scratch.passes[..n], &mut scratch.cases[..n]);
         passes[0] = true;
-        products[0] = [1.0; LANES];
-        for node in nodes.iter().filter(|node| !node.is_leaf()) {
+        for node in tree.nodes.iter().filter(|node| !node.is_leaf()) {
             let right = codes[node.slot as usize] > node.cut;
             for side in [false, true] {
                 let child = node.child as usize + usize::from(side);
@@ -189,67 +216,117 @@ impl<'a> Edges<'a> {
                 cases[child] = u8::from(before) + u8::from(now);
             }
         }
-        for (number, batch) in self.batches.iter().enumerate() {
-            if !self.prepared {
-                own.clear();
-                let effects = self.edges.iter().zip(cases.iter());
-                own.extend(effects.map(|(edge, case)| self.effect(edge, batch, *case)));
-            }
-            let effect = |child: usize| {
-                if self.prepared {
-                    &self.effects[number * n + child][usize::from(cases[child])]
-                } else {
-                    &own[child]
+    }
+
+    /// The products down the tree, from the effects of every case.
+    #[inline(always)]
+    fn descend_prepared(&self, tree: &Tree, effects: &[[Effect; 3]], scratch: &mut Scratch) {
+        let n = tree.nodes.len();
+        let effects = &effects[..n];
+        let (products, cases) = (&mut scratch.products[..n], &scratch.cases[..n]);
+        products[0] = [1.0; LANES];
+        for (index, node) in tree.nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
+            let above = products[index];
+            for child in [node.child as usize, node.child as usize + 1] {
+                let ratio = &effects[child][usize::from(cases[child])].ratio;
+                for lane in 0..LANES {
+                    products[child][lane] = above[lane] * ratio[lane];
                 }
-            };
-            for (index, node) in nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
-                let above = products[index];
-                for child in [node.child as usize, node.child as usize + 1] {
-                    let ratio = &effect(child).ratio;
-                    let product = &mut products[child];
-                    for lane in 0..LANES {
-                        product[lane] = above[lane] * ratio[lane];
-                    }
-                }
-            }
-            for output in first..self.width {
-                self.sum_up(nodes, products, sums, output, |feature, child, sum| {
-                    let gain = &effect(child).gain;
-                    let mut value = [0.0; LANES];
-                    for lane in 0..LANES {
-                        value[lane] = sum[lane] * gain[lane];
-                    }
-                    add(output, feature, value.iter().sum());
-                });
             }
         }
     }
 
-    /// Adds the leaves up from below, and passes the sum of each edge on.
+    /// The same for a row alone. With f = o t + z (1 - t), and g that of the edge before (1 where there is none), an edge multiplies by f / g and
+    /// gains w (o - z) / f - w (o' - z') / g: one division for an edge that the row passes, none for one that it fails, since its f is z (1 - t)
+    /// and 1 / g is known; and below an edge that it failed, all is z / z' and nothing is gained.
     #[inline(always)]
-    fn sum_up(
+    fn descend(&self, tree: &Tree, batch: &[(f64, f64); LANES], scratch: &mut Scratch) {
+        let n = tree.nodes.len();
+        let (mut t, mut u, mut w, mut fail) = ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        for (lane, (point, weight)) in batch.iter().enumerate() {
+            (t[lane], u[lane], w[lane]) = (*point, 1.0 - point, *weight);
+            fail[lane] = -weight / (1.0 - point);
+        }
+        let (edges, cases) = (&self.edges[..n], &scratch.cases[..n]);
+        let (products, gains) = (&mut scratch.products[..n], &mut scratch.gains[..n]);
+        let inverses = &mut scratch.inverses[..n];
+        (products[0], inverses[0]) = ([1.0; LANES], [1.0; LANES]);
+        for (index, node) in tree.nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
+            let (above, left) = (products[index], node.child as usize);
+            // the same for both sides: it is a split further up
+            let before = edges[left].before as usize;
+            let share = edges[before].share;
+            if cases[left] == 0 && cases[left + 1] == 0 {
+                let part = if share > 0.0 { 1.0 / share } else { 0.0 };
+                for child in [left, left + 1] {
+                    let ratio = edges[child].share * part;
+                    for lane in 0..LANES {
+                        products[child][lane] = above[lane] * ratio;
+                    }
+                }
+                continue;
+            }
+            let passed = left + usize::from(cases[left + 1] == 2);
+            let failed = 2 * left + 1 - passed;
+            let (z, z_failed) = (edges[passed].share, edges[failed].share);
+            let (mut own, mut shared, mut less) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+            for lane in 0..LANES {
+                shared[lane] = above[lane] * inverses[before][lane];
+                less[lane] = w[lane] * (1.0 - share) * inverses[before][lane];
+            }
+            let (product, gain) = (&mut products[passed], &mut gains[passed]);
+            for lane in 0..LANES {
+                let factor = t[lane] + z * u[lane];
+                own[lane] = 1.0 / factor;
+                product[lane] = shared[lane] * factor;
+                gain[lane] = w[lane] * (1.0 - z) * own[lane] - less[lane];
+            }
+            inverses[passed] = own;
+            let (product, gain) = (&mut products[failed], &mut gains[failed]);
+            for lane in 0..LANES {
+                product[lane] = shared[lane] * (z_failed * u[lane]);
+                gain[lane] = fail[lane] - less[lane];
+            }
+        }
+    }
+
+    /// Adds the leaves up from below, and what each edge makes of its sum to the lanes at `place`(feature).
+    #[inline(always)]
+    fn sum_up<'a>(
         &self,
-        nodes: &[Node],
-        products: &[Lanes],
-        sums: &mut [Lanes],
+        tree: &Tree,
+        scratch: &'a mut Scratch,
         output: usize,
-        mut edge: impl FnMut(usize, usize, &Lanes),
+        place: impl Fn(usize) -> usize,
+        gain: impl Fn(usize, u8, &'a [Lanes]) -> &'a Lanes,
     ) {
-        for index in (0..nodes.len()).rev() {
-            let node = nodes[index];
+        let n = tree.nodes.len();
+        let (products, gains, cases) = (&scratch.products[..n], &scratch.gains[..n], &scratch.cases[..n]);
+        let (sums, lanes) = (&mut scratch.sums[..n], &mut scratch.lanes[..]);
+        for index in (0..n).rev() {
+            let node = tree.nodes[index];
             if node.is_leaf() {
-                let value = self.tree.values[node.child as usize * self.width + output];
+                let value = tree.values[node.child as usize * self.width + output];
                 for lane in 0..LANES {
                     sums[index][lane] = products[index][lane] * value;
                 }
-            } else {
-                let (left, right) = (sums[node.child as usize], sums[node.child as usize + 1]);
-                edge(node.feature(), node.child as usize, &left);
-                edge(node.feature(), node.child as usize + 1, &right);
+                continue;
+            }
+            let left = node.child as usize;
+            let (low, high) = (sums[left], sums[left + 1]);
+            // below edges that the row fails a second time nothing is gained
+            if cases[left] > 0 || cases[left + 1] > 0 {
+                let lanes = &mut lanes[place(node.feature())];
+                let (of_low, of_high) = (gain(left, cases[left], gains), gain(left + 1, cases[left + 1], gains));
                 for lane in 0..LANES {
-                    sums[index][lane] = left[lane] + right[lane];
+                    lanes[lane] += low[lane] * of_low[lane] + high[lane] * of_high[lane];
                 }
             }
+            let mut both = [0.0; LANES];
+            for lane in 0..LANES {
+                both[lane] = low[lane] + high[lane];
+            }
+            sums[index] = both;
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Trees over common cuts: what forests, boosted trees and imported models are made of.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 use super::cuts::{self, Cuts};
 use super::importance::Importance;
 use super::node::{Node, Tree};
+use super::shap::Kept;
 use super::table::FeatureTable;
 use crate::context::Context;
 use crate::error::{EngineError, Result};
@@ -18,13 +21,38 @@ const CHECK_WALKS: usize = 1 << 14;
 
 /// Guarantees: every tree satisfies [`Tree::check`]; at least one output; `width` is the number of outputs (each leaf
 /// speaks of all), or 1 (tree t adds to output t modulo the number of outputs).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Ensemble {
     pub(crate) cuts: Cuts,
     pub(crate) trees: Vec<Tree>,
     pub(crate) outputs: usize,
     pub(crate) width: usize,
     pub(crate) importance: Importance,
+    /// Follows from the others; there where [`super::shap::keep`] was asked for it.
+    pub(crate) kept: OnceLock<Kept>,
+}
+
+impl Clone for Ensemble {
+    fn clone(&self) -> Self {
+        Self {
+            cuts: self.cuts.clone(),
+            trees: self.trees.clone(),
+            outputs: self.outputs,
+            width: self.width,
+            importance: self.importance.clone(),
+            kept: OnceLock::new(),
+        }
+    }
+}
+
+impl PartialEq for Ensemble {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |e: &Self| (e.outputs, e.width);
+        parts(self) == parts(other)
+            && self.cuts == other.cuts
+            && self.trees == other.trees
+            && self.importance == other.importance
+    }
 }
 
 impl Ensemble {
@@ -70,6 +98,7 @@ impl Ensemble {
             outputs,
             width,
             importance: importance.spread(varying, cuts.n_features()),
+            kept: OnceLock::new(),
         }
     }
 

@@ -67,6 +67,7 @@ impl Ensemble {
             outputs,
             width,
             importance,
+            kept: std::sync::OnceLock::new(),
         };
         ensemble.check()?;
         Ok(ensemble)

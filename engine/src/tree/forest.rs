@@ -137,6 +137,14 @@ impl RandomForest {
         shap::explain(ctx, &self.ensemble, table, factor, &vec![0.0; self.n_classes()])
     }
 
+    /// Keeps what explaining few rows at a time needs whatever the rows.
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`], [`EngineError::Cancelled`].
+    pub fn keep_explainer(&self, ctx: &Context) -> Result<()> {
+        shap::keep(ctx, &self.ensemble)
+    }
+
     /// Model bytes.
     ///
     /// # Errors

@@ -149,7 +149,7 @@ impl Hasher for Mixed {
 
 /// A tree prepared for explanation.
 #[derive(Debug)]
-pub(crate) struct Prepared<'a> {
-    pub(crate) edges: Edges<'a>,
+pub(crate) struct Prepared {
+    pub(crate) edges: Edges,
     pub(crate) patterns: Patterns,
 }

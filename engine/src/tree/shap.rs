@@ -17,6 +17,7 @@ use rayon::prelude::*;
 
 use super::edges::{Edges, Scratch};
 use super::ensemble::{Coder, Ensemble};
+use super::node::Tree;
 use super::patterns::{Patterns, Prepared, Ways};
 use super::table::FeatureTable;
 use crate::context::Context;
@@ -151,14 +152,21 @@ fn explain_few(
         let trees = ensemble.trees.iter().enumerate().skip(part * FEW_TREES);
         for (number, tree) in trees.take(FEW_TREES) {
             ctx.check()?;
-            let edges = Edges::new(tree, ensemble.width, false);
-            let patterns = Patterns::new(tree, p);
+            let own_preparation;
+            let Prepared { edges, patterns } = match &ensemble.kept.get() {
+                Some(kept) => &kept.trees[number],
+                None => {
+                    own_preparation = prepare(ensemble, tree, false);
+                    &own_preparation
+                }
+            };
             for (row, codes) in codes.chunks_exact(coder.stride).enumerate() {
                 own.clear();
                 own.resize(patterns.width(ensemble.width - first), 0.0);
                 Arch::new().dispatch(Row {
-                    edges: &edges,
-                    patterns: &patterns,
+                    tree,
+                    edges,
+                    patterns,
                     codes,
                     scratch: &mut scratch,
                     out: &mut own,
@@ -201,7 +209,7 @@ fn explain_many(
     let rows = n.div_ceil(ctx.threads()).clamp(1, MOST_ROWS);
     let held = Ways::bytes(ensemble, rows) + rows * coder.stride * size_of::<u32>();
     let _buffers = ctx.reserve(held.saturating_mul(ctx.threads()))?;
-    let bytes = |tree: &super::node::Tree| tree.nodes.len() * Edges::BYTES_PER_NODE;
+    let bytes = |tree: &Tree| tree.nodes.len() * Edges::BYTES_PER_NODE;
     let mut start = 0;
     while start < ensemble.trees.len() {
         let mut end = start + 1;
@@ -211,14 +219,11 @@ fn explain_many(
             end += 1;
         }
         let _memory = ctx.reserve(size)?;
-        let prepare = |tree: usize| {
+        let one = |tree: usize| {
             ctx.check()?;
-            Ok(Prepared {
-                edges: Edges::new(&ensemble.trees[tree], ensemble.width, true),
-                patterns: Patterns::new(&ensemble.trees[tree], p),
-            })
+            Ok(prepare(ensemble, &ensemble.trees[tree], true))
         };
-        let group: Vec<Prepared> = ctx.run(|| (start..end).into_par_iter().map(prepare).collect::<Result<_>>())?;
+        let group: Vec<Prepared> = ctx.run(|| (start..end).into_par_iter().map(one).collect::<Result<_>>())?;
         let block = |(block, values): (usize, &mut [f64])| {
             let here = values.len() / (p * k);
             let mut codes = vec![0; here * coder.stride];
@@ -237,6 +242,7 @@ fn explain_many(
                     let found = ways.of(patterns, codes, width, |out| {
                         visited += edges.n_nodes();
                         arch.dispatch(Row {
+                            tree: &ensemble.trees[tree],
                             edges,
                             patterns,
                             codes,
@@ -262,8 +268,56 @@ fn sums_to_one(values: &[f64]) -> bool {
         .all(|pair| (pair[0] + pair[1] - 1.0).abs() < 1e-12)
 }
 
+fn prepare(ensemble: &Ensemble, tree: &Tree, prepared: bool) -> Prepared {
+    Prepared {
+        edges: Edges::new(tree, ensemble.width, prepared),
+        patterns: Patterns::new(tree, ensemble.n_features()),
+    }
+}
+
+/// What an explanation of few rows needs whatever the rows: making it takes as long as explaining one.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    trees: Vec<Prepared>,
+    /// Sums of the mean predictions.
+    base: Vec<f64>,
+}
+
+/// Keeps what explanations of few rows need, for those to come.
+pub(crate) fn keep(ctx: &Context, ensemble: &Ensemble) -> Result<()> {
+    if ensemble.kept.get().is_some() {
+        return Ok(());
+    }
+    let (nodes, features) = (ensemble.n_nodes(), ensemble.n_features());
+    let _memory = ctx.reserve(nodes * 3 * size_of::<u64>() + ensemble.trees.len() * features * size_of::<u32>())?;
+    let mut trees = Vec::with_capacity(ensemble.trees.len());
+    for tree in &ensemble.trees {
+        ctx.check()?;
+        trees.push(prepare(ensemble, tree, false));
+    }
+    // somebody else may have been first, with the same
+    ensemble.kept.get_or_init(|| Kept {
+        trees,
+        base: base_sums(ensemble),
+    });
+    Ok(())
+}
+
 /// The mean prediction, by the covers.
 fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
+    let own;
+    let sums = match ensemble.kept.get() {
+        Some(kept) => &kept.base,
+        None => {
+            own = base_sums(ensemble);
+            &own
+        }
+    };
+    let sums = sums.iter().zip(offset);
+    sums.map(|(sum, offset)| offset + factor * sum).collect()
+}
+
+fn base_sums(ensemble: &Ensemble) -> Vec<f64> {
     let mut base = vec![0.0; ensemble.outputs];
     for (number, tree) in ensemble.trees.iter().enumerate() {
         let first = ensemble.offset(number);
@@ -281,15 +335,13 @@ fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
             }
         }
     }
-    base.iter()
-        .zip(offset)
-        .map(|(sum, offset)| offset + factor * sum)
-        .collect()
+    base
 }
 
 /// One row and one tree; adds to `out` (outputs from `first` on x the tree's features).
 struct Row<'a> {
-    edges: &'a Edges<'a>,
+    tree: &'a Tree,
+    edges: &'a Edges,
     patterns: &'a Patterns,
     codes: &'a [u32],
     scratch: &'a mut Scratch,
@@ -303,6 +355,7 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Row {
+            tree,
             edges,
             patterns,
             codes,
@@ -310,9 +363,7 @@ impl WithSimd for Row<'_> {
             out,
             first,
         } = self;
-        let n = patterns.features().len();
-        edges.add_row(codes, first, scratch, |output, feature, value| {
-            out[(output - first) * n + patterns.place(feature)] += value;
-        });
+        let place = |feature| patterns.place(feature);
+        edges.add_row(tree, codes, first, scratch, (patterns.features().len(), place), out);
     }
 }

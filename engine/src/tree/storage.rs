@@ -1,5 +1,7 @@
 //! How trees are stored: flat little-endian bytes, checked in full before anything is made of them.
 
+use std::sync::OnceLock;
+
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -171,6 +173,7 @@ impl TryFrom<StoredEnsemble> for Ensemble {
             outputs: stored.outputs,
             width: stored.width,
             importance,
+            kept: OnceLock::new(),
         };
         ensemble.check()?;
         Ok(ensemble)
