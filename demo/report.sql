@@ -107,6 +107,16 @@ SELECT string_agg(format('<tr><td>%s</td><td>%s</td><td>%s</td><td class="n">%s<
     pg_temp.month_name(d.last_engaged), pg_temp.n(d.actions_before, 1), pg_temp.n(d.actions_now, 1), pg_temp.spark(d.actions::bigint[])), '' ORDER BY d.actions_before - d.actions_now DESC, d.user_id)
 FROM (SELECT * FROM drifting ORDER BY actions_before - actions_now DESC, user_id LIMIT 40) d;
 \qecho '</table>'
+\if :{?early_warning}
+SELECT format('<h2>Estudantes em risco de parar</h2><p>%s estudantes que fizeram algo nas últimas cinco semanas e, segundo o classificador (modelo %s, AUC %s fora da amostra), provavelmente nada farão nas próximas duas. Os 40 mais prováveis, com os três motivos mais fortes; um que fala contra diz "apesar de".</p>',
+    pg_temp.n((SELECT count(*) FROM at_risk)), m.version, pg_temp.n((m.metrics #>> '{auc,pooled}')::numeric, 2))
+FROM empatia.model m WHERE m.version = :early_warning;
+\qecho '<table><tr><th>estudante</th><th>turma</th><th class="n">ações em cinco semanas</th><th class="n">probabilidade</th><th>motivos</th></tr>'
+SELECT string_agg(format('<tr><td>%s</td><td>%s</td><td class="n">%s</td><td class="n">%s%%</td><td>%s</td></tr>', pg_temp.h(r.user_name), pg_temp.h(r.space_name), pg_temp.n(r.actions),
+    pg_temp.n(100 * r.probabilidade::numeric), pg_temp.h(array_to_string(r.motivos, '; '))), '' ORDER BY r.probabilidade DESC, r.actions DESC, r.user_id)
+FROM (SELECT * FROM at_risk ORDER BY probabilidade DESC, actions DESC, user_id LIMIT 40) r;
+\qecho '</table>'
+\endif
 SELECT format('<p style="margin-top:2rem">Gerado por empatia %s a partir de analytics.cubo_engajamento (demo/report.sql).</p>', empatia.version());
 \qecho '</main></body></html>'
 \o

@@ -43,6 +43,8 @@ SELECT d.user_name AS aluno, d.place AS ambiente, to_char(d.last_engaged, 'MM/YY
 FROM drifting d ORDER BY d.actions_before - d.actions_now DESC, d.user_id LIMIT 10;
 SELECT format('%s students in all; the query is demo/drifting.sql', count(*)) AS total FROM drifting \gset
 \echo :total
+
+\ir early_warning.sql
 \if :{?keep_report}
 \ir report.sql
 \endif

@@ -32,10 +32,10 @@ fn attributes() -> Attributes {
 fn unit() -> impl Strategy<Value = Unit> {
     let recipe = (
         0usize..5,
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         prop::sample::subsequence(COUNTS.to_vec(), 1..=9),
     )
-        .prop_map(|(history, [trend, rank, context, grade], mut measures)| {
+        .prop_map(|(history, [trend, rank, context, age, grade], mut measures)| {
             if grade {
                 measures.push("grade_avg");
             }
@@ -46,6 +46,7 @@ fn unit() -> impl Strategy<Value = Unit> {
                 trend,
                 rank,
                 context,
+                age,
                 attributes: vec!["region".into(), "age".into()],
             }
         });

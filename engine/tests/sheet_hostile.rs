@@ -233,35 +233,40 @@ fn a_cancel_ends_the_reading() {
     });
     sheet.push_str("</sheetData></worksheet>");
     let xlsx = workbook(sheet.as_bytes(), b"<sst/>");
+    // The best of some tries: the machine may be busy with other tests, but not with each of them.
     for bytes in [csv, xlsx] {
         for wait in [20, 150, 400] {
-            let flag = Arc::new(AtomicBool::new(false));
-            let ctx = Context::builder().cancel_flag(Arc::clone(&flag)).build().unwrap();
-            std::thread::scope(|scope| {
-                let reading = scope.spawn(|| {
-                    let outcome = import(
-                        &ctx,
-                        &bytes,
-                        &definition(),
-                        &Options {
-                            max_rows: 1 << 30,
-                            ..options()
-                        },
-                    );
-                    outcome.map(|file| file.sheets.len())
-                });
-                std::thread::sleep(Duration::from_millis(wait));
-                flag.store(true, Ordering::Relaxed);
-                let raised = Instant::now();
-                let outcome = reading.join().unwrap();
-                let took = raised.elapsed();
-                assert!(
-                    outcome.is_ok() || matches!(outcome, Err(EngineError::Cancelled)),
-                    "{outcome:?}"
-                );
-                // seconds, not the tenth of one that is wanted: the machine may be busy with other tests
-                assert!(took < Duration::from_secs(5), "{took:?}");
-            });
+            let took = (0..TRIES).map(|_| cancel_after(&bytes, Duration::from_millis(wait)));
+            let noticed = took.into_iter().any(|took| took < Duration::from_millis(100));
+            assert!(
+                noticed,
+                "cancelled after {wait} ms: 100 ms and more in each of {TRIES} tries"
+            );
         }
     }
+}
+
+const TRIES: usize = 10;
+
+/// Reads on another thread, cancels it after a while, and returns what passes from there until it has ended.
+fn cancel_after(bytes: &[u8], wait: Duration) -> Duration {
+    let flag = Arc::new(AtomicBool::new(false));
+    let ctx = Context::builder().cancel_flag(Arc::clone(&flag)).build().unwrap();
+    let options = Options {
+        max_rows: 1 << 30,
+        ..options()
+    };
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| import(&ctx, bytes, &definition(), &options).map(|file| file.sheets.len()));
+        std::thread::sleep(wait);
+        flag.store(true, Ordering::Relaxed);
+        let raised = Instant::now();
+        let outcome = reading.join().unwrap();
+        let took = raised.elapsed();
+        assert!(
+            outcome.is_ok() || matches!(outcome, Err(EngineError::Cancelled)),
+            "{outcome:?}"
+        );
+        took
+    })
 }

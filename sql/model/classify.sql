@@ -60,7 +60,8 @@ DECLARE
     m empatia.model;
     build record;
     found record;
-    labels record;
+    ranks smallint[];
+    labels text[];
     done empatia.classify_row;
 BEGIN
     SELECT * INTO m FROM empatia.model r WHERE r.version = applies;
@@ -79,14 +80,8 @@ BEGIN
             SELECT $1, $2, $3, w.n, w.class FROM unnest($4, $5) w (n, class)
             WHERE NOT EXISTS (SELECT FROM {results}.cube_class_zero z WHERE (z.client_id, z.level, z.grain, z.assigned_exercises) = ($1, $2, $3, w.n))')
         USING client_id, level, grain, found.zero_assigned, found.zero_classes;
-    SELECT array_agg(s.rank) AS ranks, array_agg(empatia._label(level, grain, s.rank)) AS names INTO labels FROM empatia._describe_segments(m.encoded) s;
-    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3) AND l.class >= 0
-            AND NOT EXISTS (SELECT FROM unnest($4, $5) w (rank, label) WHERE (w.rank, w.label) = (l.class, l.label))')
-        USING client_id, level, grain, labels.ranks, labels.names;
-    EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
-            SELECT $1, $2, $3, w.rank, w.label FROM unnest($4, $5) w (rank, label)
-            WHERE NOT EXISTS (SELECT FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain, l.class) = ($1, $2, $3, w.rank))')
-        USING client_id, level, grain, labels.ranks, labels.names;
+    SELECT array_agg(s.rank), array_agg(empatia._label(level, grain, s.rank)) INTO ranks, labels FROM empatia._describe_segments(m.encoded) s;
+    PERFORM empatia._write_labels(client_id, level, grain, false, ranks, labels);
     EXECUTE empatia._render('UPDATE {results}.cube_build b SET model_version = $4, classified_at = clock_timestamp() WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
         USING client_id, level, grain, m.version;
     done.level := level;

@@ -8,6 +8,21 @@ $$;
 COMMENT ON FUNCTION empatia._class_label(text) IS 'what a class of a classifier is called in cubo_engajamento: the text of _class_NAME in empatia.feature_text, else its name';
 
 -- No classifier any more, or none of this extension's: nothing is said of the rows.
+-- Only what differs, as with the classes themselves. Classes of classifiers are below zero, ranks of segments are not.
+CREATE FUNCTION empatia._write_labels(client_id integer, level text, grain text, below_zero boolean, classes smallint[], labels text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3) AND (l.class < 0) = $4
+            AND NOT EXISTS (SELECT FROM unnest($5, $6) w (class, label) WHERE (w.class, w.label) = (l.class, l.label))')
+        USING client_id, level, grain, below_zero, classes, labels;
+    EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
+            SELECT $1, $2, $3, w.class, w.label FROM unnest($4, $5) w (class, label)
+            WHERE NOT EXISTS (SELECT FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain, l.class) = ($1, $2, $3, w.class))')
+        USING client_id, level, grain, classes, labels;
+END
+$$;
+COMMENT ON FUNCTION empatia._write_labels(integer, text, text, boolean, smallint[], text[]) IS 'what the classes of one level and grain of a client are called, those of a classifier or those of the segments';
+
 CREATE FUNCTION empatia._forget_predictions(client_id integer, level text, grain text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -36,7 +51,8 @@ DECLARE
     bytes bytea;
     present bigint;
     found record;
-    labels record;
+    classes smallint[];
+    labels text[];
 BEGIN
     written_rows := 0;
     seconds := 0;
@@ -49,14 +65,8 @@ BEGIN
     EXECUTE empatia._render('SELECT b.classifier_version FROM {results}.cube_build b WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)') INTO present USING client_id, level, grain;
     SELECT * INTO found FROM empatia._classify_with(client_id, w.results_schema::text, level, grain, bytes, trusting AND coalesce(present = version, false));
     written_rows := found.written_rows;
-    SELECT array_agg(-c.place) AS classes, array_agg(empatia._class_label(c.class)) AS names INTO labels FROM unnest(found.classes) WITH ORDINALITY c (class, place);
-    EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3) AND l.class < 0
-            AND NOT EXISTS (SELECT FROM unnest($4, $5) n (class, label) WHERE (n.class, n.label) = (l.class, l.label))')
-        USING client_id, level, grain, labels.classes, labels.names;
-    EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
-            SELECT $1, $2, $3, n.class, n.label FROM unnest($4, $5) n (class, label)
-            WHERE NOT EXISTS (SELECT FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain, l.class) = ($1, $2, $3, n.class))')
-        USING client_id, level, grain, labels.classes, labels.names;
+    SELECT array_agg(-c.place), array_agg(empatia._class_label(c.class)) INTO classes, labels FROM unnest(found.classes) WITH ORDINALITY c (class, place);
+    PERFORM empatia._write_labels(client_id, level, grain, true, classes, labels);
     EXECUTE empatia._render('UPDATE {results}.cube_build b SET classifier_version = $4, classified_at = clock_timestamp() WHERE (b.client_id, b.level, b.grain) = ($1, $2, $3)')
         USING client_id, level, grain, version;
     seconds := extract(epoch FROM clock_timestamp() - began);

@@ -195,6 +195,25 @@ END
 $$;
 COMMENT ON FUNCTION empatia._train_row(bigint, boolean, text) IS 'what train() returns of a registered classifier';
 
+CREATE FUNCTION empatia._check_training(algorithm text, search text, time_budget interval, seed bigint, deploy text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF algorithm IS NULL OR time_budget IS NULL OR seed IS NULL OR deploy IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'algorithm, time_budget, seed and deploy must not be null', 'Leave them out to get their defaults.');
+    ELSIF algorithm <> ALL (ARRAY['random_forest', 'gradient_boosting', 'logistic_regression', 'decision_tree', 'ensemble', 'auto']) THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('unknown algorithm "%s"', algorithm),
+            'The algorithms are random_forest, gradient_boosting, logistic_regression, decision_tree, ensemble and auto.');
+    ELSIF search <> ALL (ARRAY['random', 'grid']) THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('unknown search "%s"', search), 'The searches are random and grid; null: none.');
+    ELSIF deploy <> ALL (ARRAY['auto', 'always', 'never']) THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('deploy must be auto, always or never, not "%s"', deploy));
+    ELSIF time_budget <= interval '0' THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('expected a time budget above zero, found %s', time_budget));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION empatia._check_training(text, text, interval, bigint, text) IS 'refuses how to train, of train() and train_table(), where it cannot be';
+
 CREATE FUNCTION empatia.train(level text, grain text, client text DEFAULT NULL, target text DEFAULT NULL, algorithm text DEFAULT 'gradient_boosting',
     parameters jsonb DEFAULT '{}', features jsonb DEFAULT '{}', split text DEFAULT NULL, search text DEFAULT NULL, time_budget interval DEFAULT '5 minutes',
     objective text DEFAULT NULL, target_recall double precision DEFAULT NULL, threshold double precision DEFAULT NULL,
@@ -216,18 +235,7 @@ DECLARE
     notes text[] := '{}';
 BEGIN
     PERFORM empatia._require_cube(level, grain, id);
-    IF algorithm IS NULL OR seed IS NULL OR deploy IS NULL OR time_budget IS NULL THEN
-        PERFORM empatia._fail('null_value_not_allowed', 'algorithm, seed, time_budget and deploy must not be null', 'Leave them out to get their defaults.');
-    ELSIF algorithm <> ALL (ARRAY['random_forest', 'gradient_boosting', 'logistic_regression', 'decision_tree', 'ensemble', 'auto']) THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('unknown algorithm "%s"', algorithm),
-            'The algorithms are random_forest, gradient_boosting, logistic_regression, decision_tree, ensemble and auto.');
-    ELSIF search <> ALL (ARRAY['random', 'grid']) THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('unknown search "%s"', search), 'The searches are random and grid; null: none.');
-    ELSIF deploy <> ALL (ARRAY['auto', 'always', 'never']) THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('deploy must be auto, always or never, not "%s"', deploy));
-    ELSIF time_budget <= interval '0' THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('expected a time budget above zero, found %s', time_budget));
-    END IF;
+    PERFORM empatia._check_training(algorithm, search, time_budget, seed, deploy);
     PERFORM empatia._check_options('options', options, ARRAY['folds', 'min_rows', 'calibrate', 'class_weight', 'metric', 'positive', 'negative', 'horizon', 'population',
         'window_days', 'at_risk', 'test_periods', 'windows', 'candidates', 'space', 'costs', 'max_rows']);
     PERFORM empatia._check_options('parameters', parameters, ARRAY(SELECT jsonb_object_keys(parameters)));
@@ -258,6 +266,9 @@ BEGIN
     FROM jsonb_to_record(fitted.report #> '{cube,labels}') AS l (without_member bigint, without_period bigint, repeated bigint)
     WHERE l.without_member + l.without_period + l.repeated > 0;
     notes := coalesce(extra, notes);
+    IF fitted.report #>> '{cube,assignment_basis}' = 'universe' AND wanted <> 'segment' AND 'assigned_exercises' = ANY (fitted.features) THEN
+        notes := notes || 'assigned_exercises counts assignments of later periods too (setting assignment_basis)'::text;
+    END IF;
     INSERT INTO empatia.model (level, grain, client_id, client, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
                                seed, fingerprint, extension_version, classes, positive, threshold, students, recipe, report, encoded, evaluation)
     VALUES (level, grain, id, client, 'classification', coalesce(fitted.report ->> 'algorithm', algorithm), wanted, fitted.features,

@@ -5,20 +5,13 @@ CREATE TYPE empatia.train_table_row AS (model_version bigint, model text, relati
     positive text, threshold double precision, recall double precision, "precision" double precision, excluded text[], leaks text[], deployed boolean, message text, seconds double precision);
 COMMENT ON TYPE empatia.train_table_row IS 'a trained model of a table; every score is out of fold; leaks: what the leak guard found, in words';
 
-CREATE FUNCTION empatia._check_train_table(name text, relation regclass, target text, key text[], time_column text, target_lead integer, algorithm text, search text, deploy text, options jsonb) RETURNS void
+CREATE FUNCTION empatia._check_train_table(name text, relation regclass, target text, key text[], time_column text, target_lead integer, options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF name IS NULL OR relation IS NULL OR target IS NULL OR target_lead IS NULL OR algorithm IS NULL OR deploy IS NULL THEN
-        PERFORM empatia._fail('null_value_not_allowed', 'name, relation, target, target_lead, algorithm and deploy must not be null');
+    IF name IS NULL OR relation IS NULL OR target IS NULL OR target_lead IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'name, relation, target and target_lead must not be null');
     ELSIF name !~ '^[[:alpha:]_][[:alnum:]_ .-]{0,62}$' THEN
         PERFORM empatia._fail('invalid_parameter_value', format('expected a name of 1 to 63 letters, digits and _ . -, beginning with a letter, found %L', name));
-    ELSIF algorithm <> ALL (ARRAY['random_forest', 'gradient_boosting', 'logistic_regression', 'decision_tree', 'ensemble', 'auto']) THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('unknown algorithm "%s"', algorithm),
-            'The algorithms are random_forest, gradient_boosting, logistic_regression, decision_tree, ensemble and auto.');
-    ELSIF search <> ALL (ARRAY['random', 'grid']) THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('unknown search "%s"', search), 'The searches are random and grid; null: none.');
-    ELSIF deploy <> ALL (ARRAY['auto', 'always', 'never']) THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('deploy must be auto, always or never, not "%s"', deploy));
     ELSIF target_lead NOT BETWEEN 0 AND 1000 THEN
         PERFORM empatia._fail('invalid_parameter_value', format('target_lead must be from 0 to 1000, not %s', target_lead));
     ELSIF target_lead > 0 AND (time_column IS NULL OR coalesce(key, '{}') = '{}') THEN
@@ -31,7 +24,7 @@ BEGIN
     PERFORM empatia._check_columns('time_column', relation, CASE WHEN time_column IS NOT NULL THEN ARRAY[time_column] END);
 END
 $$;
-COMMENT ON FUNCTION empatia._check_train_table(text, regclass, text, text[], text, integer, text, text, text, jsonb) IS 'refuses arguments of train_table() that cannot be';
+COMMENT ON FUNCTION empatia._check_train_table(text, regclass, text, text[], text, integer, jsonb) IS 'refuses arguments of train_table() that cannot be';
 
 -- The columns to learn from: those asked for, else all but key and time.
 CREATE FUNCTION empatia._table_features(relation regclass, features text[], exclude text[], key text[], time_column text, OUT names text[], OUT kinds text[], OUT expressions text[], OUT others text[])
@@ -104,7 +97,8 @@ DECLARE
     result record;
     is_condition boolean;
 BEGIN
-    PERFORM empatia._check_train_table(name, relation, target, key, time_column, target_lead, algorithm, search, deploy, options);
+    PERFORM empatia._check_train_table(name, relation, target, key, time_column, target_lead, options);
+    PERFORM empatia._check_training(algorithm, search, time_budget, seed, deploy);
     IF target_lead > 0 THEN
         PERFORM empatia._check_key(relation, key, time_column);
     END IF;
@@ -170,7 +164,7 @@ DECLARE
     l CONSTANT text := coalesce(empatia._setting_value('language'), 'pt');
     report jsonb;
 BEGIN
-    PERFORM empatia._check_train_table('find_leaks', relation, target, key, time_column, target_lead, 'auto', NULL, 'never', '{}');
+    PERFORM empatia._check_train_table('find_leaks', relation, target, key, time_column, target_lead, '{}');
     PERFORM empatia._check_options('options', options, ARRAY['limit', 'max_rows', 'max_pairs', 'max_terms']);
     chosen := empatia._table_features(relation, NULL, NULL, key, time_column);
     of_target := empatia._inspect_target(relation, target);

@@ -92,6 +92,11 @@ impl CubeTarget {
         }
     }
 
+    /// Whether the class is known only after the row's period; a segment is known with it.
+    pub fn foresees(&self) -> bool {
+        !matches!(self, Self::Segment { .. })
+    }
+
     /// The features unless others are asked for. A segment is a function of the period's measures: more would only hide it.
     pub fn default_recipe(&self) -> FeatureRecipe {
         match self {

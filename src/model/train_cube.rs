@@ -12,7 +12,7 @@ use std::time::Duration;
 use empatia_engine::classifier::{Trained, Training};
 use empatia_engine::context::Context;
 use empatia_engine::error::EngineError;
-use empatia_engine::feature::{CubeModel, FeatureRecipe, COUNTS};
+use empatia_engine::feature::{Basis, CubeModel, FeatureRecipe, COUNTS};
 use empatia_engine::validate::Split;
 use pgrx::datum::Date;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -85,10 +85,11 @@ fn train_cube(
     let (most, target) = take_most(target.0)?;
     let target = CubeTarget::decode(target)?;
     let part = Part::new(results, level, grain, &COUNTS.map(String::from))?;
+    let builds = with_one_basis(&part, client_id)?;
     let request = Request {
-        builds: with_one_basis(&part, client_id)?,
+        recipe: recipe_of(recipe, &target, builds[0].basis)?,
+        builds,
         part,
-        recipe: recipe_of(recipe, &target)?,
         training: training_of(training, &target)?,
         client_id,
         target,
@@ -258,12 +259,17 @@ fn take_most(mut target: Value) -> Result<(usize, Value)> {
     }
 }
 
-fn recipe_of(recipe: Option<JsonB>, target: &CubeTarget) -> Result<FeatureRecipe> {
-    let recipe = match recipe {
+/// The features asked for. What counts later periods too takes part only where it is named: basis universe, all assignments of a member.
+fn recipe_of(recipe: Option<JsonB>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
+    let named = recipe.as_ref().is_some_and(|recipe| recipe.0.get("measures").is_some());
+    let mut recipe: FeatureRecipe = match recipe {
         None => target.default_recipe(),
         Some(recipe) => serde_json::from_value(recipe.0)
             .map_err(|e| Error::invalid_parameter("recipe", "an object of the parts of a recipe of features", e))?,
     };
+    if basis == Basis::Universe && target.foresees() && !named {
+        recipe.leave_out_assigned();
+    }
     recipe.check()?;
     Ok(recipe)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use empatia_engine::context::{Context, Reservation};
-use empatia_engine::feature::{Census, FeatureRecipe, Target, TrainingRows, UnitRows};
+use empatia_engine::feature::{Basis, Census, FeatureRecipe, Target, TrainingRows, UnitRows};
 
 use pgrx::prelude::*;
 
@@ -103,6 +103,11 @@ fn mix(state: u64, value: u64) -> u64 {
 }
 
 impl Ground<'_> {
+    /// The basis of all builds, see `with_one_basis()`.
+    pub fn basis(&self) -> Basis {
+        self.builds.first().map_or(Basis::Universe, |build| build.basis)
+    }
+
     /// Whether a student takes part: by chance, but always the same.
     fn takes_part(&self, client: i32, user: i64) -> bool {
         self.share >= 1.0

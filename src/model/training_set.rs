@@ -1,7 +1,7 @@
 //! The rows that a classifier of the cube is trained on, with their folds.
 
 use empatia_engine::classifier::Training;
-use empatia_engine::feature::{Basis, Target, TrainingRows, TrainingSet};
+use empatia_engine::feature::{Target, TrainingRows, TrainingSet};
 use empatia_engine::validate::{Folds, Refusal, Split};
 use serde_json::{json, Value};
 
@@ -56,7 +56,7 @@ impl Wanted<'_> {
 
     fn empty(&self, students: bool) -> Result<Collected> {
         let ground = self.ground;
-        let basis = ground.builds.first().map_or(Basis::Universe, |build| build.basis);
+        let basis = ground.basis();
         let attributes = ground.attributes.attributes().columns();
         let rows = TrainingRows::new(ground.ctx, ground.recipe, basis, attributes, self.most, students)?;
         Collected::new(ground.ctx, rows)
@@ -197,6 +197,7 @@ impl Wanted<'_> {
         }
         if let Value::Object(about) = &mut about {
             about.insert("student_share".into(), json!(ground.share));
+            about.insert("assignment_basis".into(), json!(ground.basis()));
             about.insert("merged".into(), json!(!matches!(parts, None | Some(Parts::Rows))));
         }
         Ok(Prepared {

@@ -191,9 +191,10 @@ fn with_median(treatment: &mut Treatment) {
 }
 
 /// Least weight of a forest's leaf: small for hundreds of rows, whose every pattern counts; growing with the root of the rows,
-/// since outcomes of students are noisy.
+/// since outcomes of students are noisy, and with the rows where they are many: explaining a row takes as long as the trees have leaves.
 fn forest_leaf(weight: f64) -> f64 {
-    (weight.max(0.0).sqrt() / 10.0).clamp(1.0, 100.0).round()
+    let weight = weight.max(0.0);
+    (weight.sqrt() / 10.0).max(weight / 600.0).clamp(1.0, 100.0).round()
 }
 
 /// Least weight of a boosted tree's leaf.

@@ -26,8 +26,10 @@ impl UnitRows<'_> {
             into[at] = members as f64;
             into[at + 1] = total as f64 / members as f64;
             into[at + 2] = active.len() as f64 / members as f64;
+        }
+        if let Some(at) = self.layout.age {
             let age = self.began.and_then(|began| period.checked_sub(began));
-            into[at + 3] = age.map_or(f64::NAN, |age| age as f64);
+            into[at] = age.map_or(f64::NAN, |age| age as f64);
         }
         if !self.attributes.columns().is_empty() {
             into.extend_from_slice(self.attributes.row(attributes));

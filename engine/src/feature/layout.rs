@@ -21,8 +21,9 @@ pub(super) struct Layout {
     pub trend: Option<usize>,
     pub activity_rank: Option<usize>,
     pub sum_rank: Option<usize>,
-    /// First of four.
+    /// First of three.
     pub context: Option<usize>,
+    pub age: Option<usize>,
     /// Where the attributes begin: number of features that are numbers of the cube.
     pub attributes: usize,
 }
@@ -53,7 +54,8 @@ impl Layout {
             trend: take(recipe.trend && window, 3),
             activity_rank: take(recipe.rank, 1),
             sum_rank: take(recipe.rank && window, 1),
-            context: take(recipe.context, 4),
+            context: take(recipe.context, 3),
+            age: take(recipe.age, 1),
             attributes: take(true, 0).unwrap_or(0),
             counts,
         }
@@ -70,6 +72,7 @@ mod tests {
             for history in [0, 1, 3] {
                 let recipe = FeatureRecipe {
                     history,
+                    age: true,
                     ..FeatureRecipe::default()
                 };
                 let (layout, names) = (Layout::new(&recipe, basis), recipe.numbers(basis));
@@ -77,6 +80,7 @@ mod tests {
                 let at = |name: &str| names.iter().position(|n| n == name);
                 assert_eq!(layout.trend, at("active_share"));
                 assert_eq!(layout.context, at("unit_size"));
+                assert_eq!(layout.age, at("unit_age"));
                 assert_eq!(
                     (layout.activity_rank, layout.sum_rank),
                     (at("activity_rank"), at("sum_rank"))

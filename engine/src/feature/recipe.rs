@@ -31,7 +31,7 @@ pub(super) const ACTIVITY: [usize; 6] = [0, 1, 2, 3, 4, SUBMITTED];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
-    /// All that the member has in the unit, whatever their dates: known of the member.
+    /// All that the member has in the unit, whatever their dates, those of later periods too.
     Universe,
     /// Those due in the period: counted in the cell.
     Due,
@@ -45,7 +45,8 @@ pub enum Basis {
 /// | `history` | `<measure>_lag1`.. (missing before the first period of the cube), `<measure>_sum` over the window |
 /// | `trend` | `active_share`, `periods_since_active` (at most history + 1), `activity_slope` (least squares) |
 /// | `rank` | `activity_rank` of the period and `sum_rank` of the window: share of the unit's members below, and half of those alike |
-/// | `context` | `unit_size`, `unit_mean_activity`, `unit_active_share`, `unit_age` (periods since its first activity) |
+/// | `context` | `unit_size`, `unit_mean_activity`, `unit_active_share` |
+/// | `age` | `unit_age` (periods since the unit's first activity); not unless asked for: where all units began together it is the number of the period, and says nothing of those to come |
 /// | `attributes` | of the student, by name |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -57,6 +58,7 @@ pub struct FeatureRecipe {
     pub trend: bool,
     pub rank: bool,
     pub context: bool,
+    pub age: bool,
     pub attributes: Vec<String>,
 }
 
@@ -69,6 +71,7 @@ impl Default for FeatureRecipe {
             trend: true,
             rank: true,
             context: true,
+            age: false,
             attributes: Vec::new(),
         }
     }
@@ -106,6 +109,11 @@ impl FeatureRecipe {
             }
             None => Ok(()),
         }
+    }
+
+    /// Takes the assignments out, and with them `conclusion`.
+    pub fn leave_out_assigned(&mut self) {
+        self.measures.retain(|name| name != COUNTS[ASSIGNED]);
     }
 
     pub(super) fn lags(&self) -> usize {
@@ -157,10 +165,8 @@ impl FeatureRecipe {
         );
         add(self.rank, &["activity_rank"]);
         add(self.rank && window, &["sum_rank"]);
-        add(
-            self.context,
-            &["unit_size", "unit_mean_activity", "unit_active_share", "unit_age"],
-        );
+        add(self.context, &["unit_size", "unit_mean_activity", "unit_active_share"]);
+        add(self.age, &["unit_age"]);
         names
     }
 }
@@ -180,7 +186,7 @@ mod tests {
             "submitted_exercises assigned_exercises late_exercises submitted_exercises_lag1 submitted_exercises_sum \
                         late_exercises_lag1 late_exercises_sum conclusion late_share grade_avg active_share \
                         periods_since_active activity_slope activity_rank sum_rank unit_size unit_mean_activity \
-                        unit_active_share unit_age";
+                        unit_active_share";
         assert_eq!(recipe.numbers(Basis::Universe).join(" "), expected);
         assert_eq!(
             recipe.numbers(Basis::Due).len(),

@@ -103,3 +103,11 @@ SELECT empatia.roc_curve(max(version)) FROM empatia.model;
 SELECT split_part(empatia.model_card(max(version)), E'\n', 3) AS card FROM empatia.model;
 SELECT empatia.import_model(empatia.export_model(:v, 'onnx'));
 SELECT empatia.import_model(empatia.export_model(:v, 'onnx'), 'SPA', 'WEEK', features => '{"measures": ["posts"], "history": 0, "trend": false, "rank": false}');
+-- what counts the assignments of later periods too foresees nothing unless it is named, and then it is said; a segment is no foresight
+CREATE TEMP TABLE looked AS
+SELECT w.place, t.* FROM (VALUES (1, 'inactive_next', '{}'::jsonb), (2, 'inactive_next', '{"history": 1}'), (3, 'inactive_next', '{"measures": ["submitted_exercises", "assigned_exercises"]}'), (4, 'segment', '{}')) w (place, target, features),
+     LATERAL empatia.train('SPA', 'WEEK', target => w.target, features => w.features, algorithm => 'decision_tree', deploy => 'never') t;
+UPDATE empatia.setting SET value = 'due' WHERE key = 'assignment_basis';
+SELECT mode FROM empatia.build_cube('SPA', 'WEEK');
+INSERT INTO looked SELECT 5, t.* FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', algorithm => 'decision_tree', deploy => 'never') t;
+SELECT l.place, l.target, l.message, m.features && '{assigned_exercises,conclusion}' AS has_them FROM looked l JOIN empatia.model m ON m.version = l.model_version ORDER BY l.place;

@@ -68,7 +68,7 @@ cross join lateral (values
     ('active_share', f.active / f.periods::float8), ('periods_since_active', coalesce(f.n - f.last, 5)), ('activity_slope', f.slope), ('activity_rank', f.activity_rank), ('sum_rank', f.sum_rank),
     ('unit_size', f.members), ('unit_mean_activity', f.mean_activity), ('unit_active_share', f.active_members),
     ('unit_age', case when f.n >= f.began then f.n - f.began end)) v (feature, value);
-create table native as select f.user_id, f.unit_id, f.period_start, v.key as feature, v.value from empatia._cube_features('analytics', 'SPA', 'WEEK', 1, '{}') f, jsonb_each(f.features) v;
+create table native as select f.user_id, f.unit_id, f.period_start, v.key as feature, v.value from empatia._cube_features('analytics', 'SPA', 'WEEK', 1, '{"age": true}') f, jsonb_each(f.features) v;
 select count(distinct feature) as features, count(*) / count(distinct feature) as rows, count(*) filter (where jsonb_typeof(value) = 'null') > 0 as some_missing from native;
 select s.feature, count(*) as rows, count(s.value) as known, count(*) filter (where coalesce(abs(s.value - n.number::text::float8) > 1e-9, (s.value is null) <> (n.number is null))) as different
 from by_sql s join (select n.*, nullif(n.value, 'null') as number from native n) n using (user_id, unit_id, period_start, feature) group by 1 order by 1;
@@ -82,7 +82,7 @@ insert into dw.fact_interaction (client_id, source_id, interaction_id, user_id, 
 delete from dw.fact_interaction where day >= '2025-04-13' and interaction_id < 100000 and user_id % 3 = 0;
 update dw.fact_assignment set submitted_at = date '2025-04-15' + time '12:00', submitted_day = '2025-04-15', grade = 10 where submitted_day is null;
 select count(*) > 0 as built from empatia.build_cube('SPA', 'WEEK', full_build => true);
-create table after as select f.user_id, f.unit_id, f.period_start, v.key as feature, v.value from empatia._cube_features('analytics', 'SPA', 'WEEK', 1, '{}') f, jsonb_each(f.features) v;
+create table after as select f.user_id, f.unit_id, f.period_start, v.key as feature, v.value from empatia._cube_features('analytics', 'SPA', 'WEEK', 1, '{"age": true}') f, jsonb_each(f.features) v;
 select b.period_start, count(*) as values, count(*) filter (where a.value is distinct from b.value) > 0 as changed from before b full join after a using (user_id, unit_id, period_start, feature) group by 1 order by 1;
 
 -- inactive in the next two weeks: rows, classes, students and span as SQL counts them
@@ -122,7 +122,7 @@ create table label as
     select 1 as client_id, user_id, space_id as unit_id, period_start, case when next then 'segue' else 'para' end as class from expected where n = 4 and takes_part
     union all values (1, 777, 1, date '2025-03-23', 'para'), (1, 1, 9, '2025-03-23', 'para'), (1, 1, 1, '2025-03-24', 'segue'), (2, 1, 1, '2025-03-23', 'segue'), (1, null, 1, '2025-03-23', 'segue');
 insert into label select client_id, user_id, unit_id, period_start, class from label where user_id in (1, 2) and unit_id = 1 and period_start = '2025-03-23';
-select t.rows, t.distinct_rows, t.students, t.first_period, t.last_period, t.classes, t.report -> 'classes' as weights, t.report #> '{cube,labels}' as labels, t.features[61:]
+select t.rows, t.distinct_rows, t.students, t.first_period, t.last_period, t.classes, t.report -> 'classes' as weights, t.report #> '{cube,labels}' as labels, t.features[58:]
 from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, '{"attributes": ["region", "age"]}', '{"positive": "para", "min_rows": 5}', '{"kind": "labels", "query": "select * from label"}') t;
 select count(*) as rows, count(distinct user_id) as students, count(*) filter (where next) as segue from expected where n = 4 and takes_part;
 select f.user_id, f.features ->> 'region' as region, f.features -> 'age' as age from empatia._cube_features('analytics', 'SPA', 'WEEK', 1, '{"measures": [], "history": 0, "rank": false, "context": true, "attributes": ["region", "age"]}', 1) f where f.period_start = '2025-03-02' and f.user_id < 4;
