@@ -267,11 +267,11 @@ fn few_rows_and_many_have_the_same_contributions_on_deep_paths() {
     let forest = ForestParams::new(6).min_leaf(1.0).seed(1).check().unwrap();
     let model = forest.fit(&ctx, &set).unwrap().model;
     let other = made(12, 2, 60, 40, 1_000);
-    for table in [table.select(&(0..60).collect::<Vec<u32>>()).unwrap(), other.table()] {
+    for table in [table.select(&(0..60).collect::<Vec<usize>>()).unwrap(), other.table()] {
         let all = model.explain(&ctx, &table).unwrap();
-        for row in 0..12u32 {
+        for row in 0..12usize {
             let alone = model.explain(&ctx, &table.select(&[row]).unwrap()).unwrap();
-            let pairs = all.of(row as usize, 1).iter().zip(alone.of(0, 1));
+            let pairs = all.of(row, 1).iter().zip(alone.of(0, 1));
             let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(apart < 1e-13, "{row}: {apart}");
         }
