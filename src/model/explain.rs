@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use empatia_engine::classifier::{ClassifierExplainer, Contributions, Fitted};
+use empatia_engine::classifier::{ClassifierExplainer, Contributions};
 use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values};
 use empatia_engine::feature::{Cell, CubeModel, FeatureVectors, Member, UnitRows, UnitSummary};
@@ -20,7 +20,7 @@ use pgrx::spi::quote_literal;
 use super::cube_model::{self, judge};
 use super::cube_rows::{cell, cell_types, CubeRows, CELL_COLUMNS};
 use super::cube_structure::{builds, Build, Structure};
-use super::model_cache::{load, Kept, Models, Stored};
+use super::model_cache::{is_quick, load, Kept, Models, Stored};
 use super::part::Part;
 use super::reason_texts::ReasonTexts;
 use super::student_attributes::StudentAttributes;
@@ -31,8 +31,6 @@ use crate::pg::threads::{compute, quick_context, start_context, Limits};
 
 /// Models, and units, that are kept take at most this part of `empatia.memory_limit` each.
 const SHARE: usize = 8;
-/// Nodes of trees that are gone through in a few milliseconds.
-const QUICK_NODES: usize = 1 << 17;
 
 /// Why classifier `version` says what it says of a member of a unit in a period: the contribution of each feature to the score of the
 /// row's class.
@@ -110,9 +108,7 @@ impl Ready {
             .ok_or_else(|| Error::internal("found a model without bytes"))?;
         let model = CubeModel::decode(&encoded)?;
         let explainer = model.model.explainer();
-        let mut members = model.model.members().iter().map(|member| member.model());
-        let is_quick =
-            members.all(|model| matches!(model, Fitted::LogisticRegression(_)) || model.size() <= QUICK_NODES);
+        let is_quick = is_quick(&model.model);
         let bytes = encoded.len() + model.model.bytes() + model.model.explainer_bytes();
         let ready = Self {
             model,

@@ -154,7 +154,8 @@ impl Histogram {
     }
 }
 
-/// Upper ends of bins of about equal weight; a value that fills several bins has one.
+/// Upper ends of bins of about equal weight. Each bin begins with a quantile and ends half-way to the next: a value that is measured
+/// a little more finely later stays in its bin. A value that fills several bins has one.
 fn quantiles(values: &[f64], weights: &[f64]) -> Vec<f64> {
     let mut known: Vec<(f64, f64)> = values
         .iter()
@@ -165,18 +166,47 @@ fn quantiles(values: &[f64], weights: &[f64]) -> Vec<f64> {
         .collect();
     known.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let total: f64 = known.iter().map(|(_, weight)| weight).sum();
-    let largest = known.last().map_or(0.0, |(x, _)| *x);
     let mut edges: Vec<f64> = Vec::new();
     let (mut below, mut next) = (0.0, 1);
-    for same in known.chunk_by(|a, b| a.0 == b.0) {
+    let mut previous = None;
+    let mut rest = known.as_slice();
+    while let Some((value, _)) = rest.first().copied() {
+        let (same, others) = rest.split_at(rest.partition_point(|(x, _)| *x <= value));
+        rest = others;
         below += same.iter().map(|(_, weight)| weight).sum::<f64>();
-        let value = same[0].0;
-        if next < MAX_BINS && value < largest && below * MAX_BINS as f64 >= total * next as f64 {
-            edges.push(value);
+        if next < MAX_BINS && below * MAX_BINS as f64 >= total * next as f64 {
+            edges.extend(previous.map(|previous| between(previous, value)));
             while next < MAX_BINS && below * MAX_BINS as f64 >= total * next as f64 {
                 next += 1;
             }
         }
+        previous = Some(value);
     }
     edges
+}
+
+/// Half-way, and below `high` also where there is no number between the two.
+fn between(low: f64, high: f64) -> f64 {
+    let middle = low + (high - low) / 2.0;
+    if middle < high {
+        middle
+    } else {
+        low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_begin_with_quantiles_and_end_half_way_to_the_next() {
+        // 1 x 2, 97 x 5, 2 x 8: the quantiles are all 5, so that what is below it has a bin, and what is above has none of its own
+        let values: Vec<f64> = std::iter::once(2.0).chain([5.0; 97]).chain([8.0; 2]).collect();
+        assert_eq!(quantiles(&values, &[1.0; 100]), [3.5]);
+        let even: Vec<f64> = (0..40).map(f64::from).collect();
+        let edges = quantiles(&even, &[1.0; 40]);
+        assert_eq!((edges.len(), edges[0], edges[18]), (19, 0.5, 36.5));
+        assert_eq!(quantiles(&[f64::NAN, 7.0], &[1.0, 1.0]), [] as [f64; 0]);
+    }
 }
