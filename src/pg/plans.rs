@@ -26,10 +26,10 @@ thread_local! {
 /// Those of `prepare`.
 pub(super) fn kept(
     sql: &str,
-    types: &mut Vec<pg_sys::Oid>,
+    types: &mut [pg_sys::Oid],
     prepare: impl FnOnce(&mut [pg_sys::Oid]) -> Result<pg_sys::SPIPlanPtr>,
 ) -> Result<pg_sys::SPIPlanPtr> {
-    let key = (sql.to_owned(), types.clone());
+    let key = (sql.to_owned(), types.to_vec());
     if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&key).copied()) {
         return Ok(plan);
     }

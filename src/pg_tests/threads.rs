@@ -124,16 +124,15 @@ mod tests {
         }
         // what is not waited for ends before the function does
         let context = start_context(TWO).unwrap();
-        let failed = beside(
-            &context,
-            |()| loop {
+        let endless = |_: i32| -> Result<i32, EngineError> {
+            loop {
                 context.check()?;
-            },
-            |thread| {
-                thread.start(())?;
-                Err::<Option<()>, _>(Error::internal("something else"))
-            },
-        );
+            }
+        };
+        let failed = beside(&context, endless, |thread| {
+            thread.start(1)?;
+            Err::<i32, _>(Error::internal("something else"))
+        });
         assert!(failed.unwrap_err().to_string().contains("something else"));
     }
 

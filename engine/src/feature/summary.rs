@@ -18,7 +18,7 @@ pub struct UnitSummary {
 impl UnitSummary {
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
-        let of = |ranks: &Ranks| size_of::<Ranks>() + ranks.values().len() * size_of::<i64>();
+        let of = |ranks: &Ranks| size_of::<Ranks>() + size_of_val(ranks.values());
         size_of::<Self>() + self.activity.iter().chain(&self.sums).map(of).sum::<usize>()
     }
 }

@@ -113,8 +113,8 @@ impl Part {
             values: Vec::new(),
         };
         // the way down to the top has one side of each split, what is below it both
-        for at in 0..above.len() - 1 {
-            part.push(tree, edges, width, above[at], parent, place);
+        for node in above.into_iter().filter(|node| *node != top) {
+            part.push(tree, edges, width, node, parent, place);
         }
         let mut open = vec![top];
         while let Some(node) = open.pop() {
