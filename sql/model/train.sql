@@ -268,8 +268,9 @@ BEGIN
     FROM jsonb_to_record(fitted.report #> '{cube,labels}') AS l (without_member bigint, without_period bigint, repeated bigint)
     WHERE l.without_member + l.without_period + l.repeated > 0;
     notes := coalesce(extra, notes);
-    IF fitted.report #>> '{cube,assignment_basis}' = 'universe' AND wanted <> 'segment' AND 'assigned_exercises' = ANY (fitted.features) THEN
-        notes := notes || 'assigned_exercises counts assignments of later periods too (setting assignment_basis)'::text;
+    IF wanted <> 'segment' AND fitted.report #> '{cube,looking_ahead}' <> '[]' THEN
+        notes := notes || format('features that count what lies in later periods, too (setting assignment_basis): %s',
+            (SELECT string_agg(a.name, ', ') FROM jsonb_array_elements_text(fitted.report #> '{cube,looking_ahead}') a (name)));
     END IF;
     INSERT INTO empatia.model (level, grain, client_id, client, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
                                seed, fingerprint, extension_version, classes, positive, threshold, students, recipe, report, encoded, evaluation)

@@ -260,7 +260,7 @@ fn take_most(mut target: Value) -> Result<(usize, Value)> {
     }
 }
 
-/// The features asked for. What counts later periods too takes part only where it is named: basis universe, all assignments of a member.
+/// The features asked for. What counts later periods too takes part only where it is named.
 fn recipe_of(recipe: Option<Document>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
     let named = recipe.as_ref().is_some_and(|recipe| recipe.0.get("measures").is_some());
     let mut recipe: FeatureRecipe = match recipe {
@@ -268,8 +268,8 @@ fn recipe_of(recipe: Option<Document>, target: &CubeTarget, basis: Basis) -> Res
         Some(recipe) => serde_json::from_value(recipe.0)
             .map_err(|e| Error::invalid_parameter("recipe", "an object of the parts of a recipe of features", e))?,
     };
-    if basis == Basis::Universe && target.foresees() && !named {
-        recipe.leave_out_assigned();
+    if target.foresees() && !named {
+        recipe.leave_out_looking_ahead(basis);
     }
     recipe.check()?;
     Ok(recipe)
