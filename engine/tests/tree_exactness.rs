@@ -249,6 +249,27 @@ fn contributions_are_the_shapley_values_of_the_definition() {
     }
 }
 
+/// Paths of more features than the nodes of one batch of the quadrature stand for, rows that go where no row of the training went.
+#[test]
+fn few_rows_and_many_have_the_same_contributions_on_deep_paths() {
+    let data = made(40, 2, 3_000, 11, 1_000);
+    let table = data.table();
+    let set = TrainingSet::new(&table, &data.labels, 2, &data.weights).unwrap();
+    let ctx = Context::builder().build().unwrap();
+    let forest = ForestParams::new(6).min_leaf(1.0).seed(1).check().unwrap();
+    let model = forest.fit(&ctx, &set).unwrap().model;
+    let other = made(40, 2, 60, 12, 1_000);
+    for table in [table.select(&(0..60).collect::<Vec<usize>>()).unwrap(), other.table()] {
+        let all = model.explain(&ctx, &table).unwrap();
+        for row in 0..12usize {
+            let alone = model.explain(&ctx, &table.select(&[row]).unwrap()).unwrap();
+            let pairs = all.of(row, 1).iter().zip(alone.of(0, 1));
+            let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-13, "{row}: {apart}");
+        }
+    }
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
     // More rows than a shard, more features than a tree sees.

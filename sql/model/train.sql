@@ -150,10 +150,12 @@ CREATE FUNCTION empatia._deploy_if_better(version bigint) RETURNS TABLE (deploye
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     m CONSTANT empatia.model := empatia._classifier(version);
-    present empatia.deployment := empatia._in_use(m);
+    present empatia.deployment;
     old bytea;
     found record;
 BEGIN
+    PERFORM empatia._lock_deployments(m.name, m.level, m.grain, m.client_id);
+    present := empatia._in_use(m);
     SELECT r.evaluation INTO old FROM empatia.model r WHERE r.version = present.version;
     SELECT * INTO found FROM empatia._compare_evaluations(m.evaluation, old);
     deployed := found.comparable AND found.difference > 2 * found.standard_error;
@@ -238,7 +240,7 @@ BEGIN
     PERFORM empatia._check_training(algorithm, search, time_budget, seed, deploy);
     PERFORM empatia._check_options('options', options, ARRAY['folds', 'min_rows', 'calibrate', 'class_weight', 'metric', 'positive', 'negative', 'horizon', 'population',
         'window_days', 'at_risk', 'test_periods', 'windows', 'candidates', 'space', 'costs', 'max_rows']);
-    PERFORM empatia._check_options('parameters', parameters, ARRAY(SELECT jsonb_object_keys(parameters)));
+    PERFORM empatia._check_options('parameters', parameters, ARRAY(SELECT jsonb_object_keys(CASE jsonb_typeof(parameters) WHEN 'object' THEN parameters END)));
     min_rows := empatia._option_number(options, 'min_rows', 1, 1e9, 10);
     IF wanted IS NULL THEN
         wanted := empatia._choose_target(level, grain, id, min_rows);

@@ -73,7 +73,14 @@ DECLARE
     moment CONSTANT timestamptz := clock_timestamp();
     from_when CONSTANT timestamptz := moment - check_drift.since;
     any_row boolean;
+    found jsonb;
 BEGIN
+    IF check_drift.since IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'since must not be null', 'Leave it out for 30 days.');
+    END IF;
+    IF check_drift.model IS NOT NULL THEN
+        PERFORM empatia._table_model(check_drift.model); -- an error where there is none
+    END IF;
     PERFORM empatia._ensure_predictions();
     FOR model_name IN SELECT DISTINCT m.name FROM empatia.model m WHERE m.name IS NOT NULL AND (check_drift.model IS NULL OR m.name = check_drift.model) ORDER BY 1 LOOP
         version := empatia._table_model(model_name);
@@ -85,14 +92,35 @@ BEGIN
             RETURN NEXT;
             CONTINUE;
         END IF;
+        BEGIN
+            SELECT jsonb_agg(to_jsonb(d)) INTO found FROM empatia.drift(model_name, from_when) d;
+        EXCEPTION WHEN OTHERS THEN
+            -- of all models: one that is broken must not keep the others from being checked
+            IF check_drift.model IS NOT NULL THEN
+                RAISE;
+            END IF;
+            shifted := '{}'; worst := NULL; worst_psi := NULL; rows := NULL;
+            message := 'failed: ' || SQLERRM;
+            RAISE WARNING 'drift of model "%" could not be checked: %', model_name, SQLERRM;
+            RETURN NEXT;
+            CONTINUE;
+        END;
         EXECUTE empatia._render('INSERT INTO {results}.drift_history (checked_at, model, version, name, kind, psi, jensen_shannon, missing_before, missing_now, level, rows, since)
-            SELECT $1, $2, d.version, d.name, d.kind, d.psi, d.jensen_shannon, d.missing_before, d.missing_now, d.level, d.rows, $3 FROM empatia.drift($2, $3) d')
-            USING moment, model_name, from_when;
+            SELECT $1, $2, d.version, d.name, d.kind, d.psi, d.jensen_shannon, d.missing_before, d.missing_now, d.level, d.rows, $3
+            FROM jsonb_to_recordset($4) AS d (version bigint, name text, kind text, psi double precision, jensen_shannon double precision, missing_before double precision,
+                missing_now double precision, level text, rows bigint)')
+            USING moment, model_name, from_when, found;
         EXECUTE empatia._render('SELECT coalesce(array_agg(h.name ORDER BY h.psi DESC NULLS FIRST) FILTER (WHERE h.level = ''shift''), ''{}''), (array_agg(h.name ORDER BY h.psi DESC NULLS LAST))[1], max(h.psi), max(h.rows)
             FROM {results}.drift_history h WHERE h.model = $1 AND h.checked_at = $2') INTO shifted, worst, worst_psi, rows USING model_name, moment;
         message := CASE WHEN shifted = '{}' THEN 'no shift' ELSE 'shift of ' || array_to_string(shifted, ', ') END;
         IF check_drift.retrain AND shifted <> '{}' THEN
-            SELECT r.model_version, message || '; retrained: ' || r.message INTO retrained_version, message FROM empatia.retrain_table(model_name) r;
+            BEGIN
+                SELECT r.model_version, check_drift.message || '; retrained: ' || r.message INTO retrained_version, message FROM empatia.retrain_table(model_name) r;
+            EXCEPTION WHEN OTHERS THEN
+                -- what was found out stays in the history
+                message := message || '; not retrained: ' || SQLERRM;
+                RAISE WARNING 'model "%" could not be trained again: %', model_name, SQLERRM;
+            END;
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -100,18 +128,36 @@ END
 $$;
 COMMENT ON FUNCTION empatia.check_drift(text, interval, boolean) IS 'writes the drift of recorded predictions into drift_history, of one model of a table or of all; retrains those with a shift where asked to';
 
+-- Target and relation are SQL of whoever made the model, and run with the rights of whoever trains it again.
+CREATE FUNCTION empatia._retrain_problem(m empatia.model, OUT problem text, OUT remedy text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF m.parameters -> 'arguments' IS NULL OR m.parameters ? 'imported' THEN
+        problem := 'it was imported';
+    ELSIF to_regclass(m.relation) IS NULL THEN
+        problem := format('relation %s is gone', m.relation);
+    ELSIF NOT coalesce(pg_has_role(to_regrole(quote_ident(m.created_by))::oid, CURRENT_USER::regrole::oid, 'MEMBER'), false) THEN
+        problem := format('it was made by %s, whose SQL would run with the rights of %s', quote_ident(m.created_by), quote_ident(CURRENT_USER));
+        remedy := format('SET ROLE %I first, or call train_table() with a target that you have read.', m.created_by);
+    END IF;
+    remedy := coalesce(remedy, 'Call train_table() with the relation to learn from.');
+END
+$$;
+COMMENT ON FUNCTION empatia._retrain_problem(empatia.model) IS 'why a model of a table cannot be trained again as it was, and what to do; null: it can';
+
 CREATE FUNCTION empatia.retrain_table(model text) RETURNS SETOF empatia.train_table_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     used CONSTANT bigint := empatia._table_model(model);
     m empatia.model;
     a jsonb;
+    found record;
 BEGIN
     SELECT * INTO m FROM empatia.model r WHERE r.version = used;
     a := m.parameters -> 'arguments';
-    IF a IS NULL OR to_regclass(m.relation) IS NULL THEN
-        PERFORM empatia._fail('object_not_in_prerequisite_state', format('model "%s" cannot be trained again: %s', m.name,
-            CASE WHEN a IS NULL THEN 'it was imported' ELSE format('relation %s is gone', m.relation) END), 'Call train_table() with the relation to learn from.');
+    found := empatia._retrain_problem(m);
+    IF found.problem IS NOT NULL THEN
+        PERFORM empatia._fail('object_not_in_prerequisite_state', format('model "%s" cannot be trained again: %s', m.name, found.problem), found.remedy);
     END IF;
     RETURN QUERY SELECT * FROM empatia.train_table(m.name, m.relation::regclass, m.target,
         ARRAY(SELECT jsonb_array_elements_text(m.recipe -> 'key')), m.recipe ->> 'time_column', (m.recipe ->> 'target_lead')::integer,

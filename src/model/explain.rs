@@ -1,14 +1,14 @@
 //! `empatia._explain_row()`: why a classifier says what it says of one row of the cube.
 //!
 //! A teacher asks for one student after the other, and mostly of the same classes: models and units are kept for the next calls of the
-//! session, as long as they are what they were.
+//! session, as long as they are what they were, and units for those who may read all of them.
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use empatia_engine::classifier::{ClassifierExplainer, Contributions, Fitted};
+use empatia_engine::classifier::{ClassifierExplainer, Contributions};
 use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values};
 use empatia_engine::feature::{Cell, CubeModel, FeatureVectors, Member, UnitRows, UnitSummary};
@@ -20,19 +20,17 @@ use pgrx::spi::quote_literal;
 use super::cube_model::{self, judge};
 use super::cube_rows::{cell, cell_types, CubeRows, CELL_COLUMNS};
 use super::cube_structure::{builds, Build, Structure};
-use super::model_cache::{load, Kept, Models, Stored};
+use super::model_cache::{is_quick, load, Kept, Models, Stored};
 use super::part::Part;
 use super::reason_texts::ReasonTexts;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
-use crate::pg::column::ColumnType::Timestamptz;
+use crate::pg::column::ColumnType::{Bool, Timestamptz};
 use crate::pg::read::query_kept;
 use crate::pg::threads::{compute, quick_context, start_context, Limits};
 
 /// Models, and units, that are kept take at most this part of `empatia.memory_limit` each.
 const SHARE: usize = 8;
-/// Nodes of trees that are gone through in a few milliseconds.
-const QUICK_NODES: usize = 1 << 17;
 
 /// Why classifier `version` says what it says of a member of a unit in a period: the contribution of each feature to the score of the
 /// row's class.
@@ -71,6 +69,7 @@ fn explain_row(
     } else {
         start_context(Limits::from_settings())?
     };
+    let (times, open) = Times::read(&part, client_id)?;
     let asked = Asked {
         results: results.to_owned(),
         level: level.to_owned(),
@@ -79,10 +78,10 @@ fn explain_row(
         unit: unit_id,
         history: ready.model.recipe.history,
         rank: ready.model.recipe.rank,
-        times: Times::read(&part, client_id)?,
+        times,
     };
     let attributes = cube_model::attributes(&context, Some(client_id), Some(user_id), &ready.model)?;
-    let unit = unit(&context, &part, asked, &ready.model, &attributes)?;
+    let unit = unit(&context, &part, asked, &ready.model, &attributes, open)?;
     let day = period_start.to_pg_epoch_days();
     let table = unit.row(&context, &part, &ready.model, &attributes, (user_id, day))?;
     let explained = Explained::new(&context, &ready, table)?;
@@ -109,9 +108,7 @@ impl Ready {
             .ok_or_else(|| Error::internal("found a model without bytes"))?;
         let model = CubeModel::decode(&encoded)?;
         let explainer = model.model.explainer();
-        let mut members = model.model.members().iter().map(|member| member.model());
-        let is_quick =
-            members.all(|model| matches!(model, Fitted::LogisticRegression(_)) || model.size() <= QUICK_NODES);
+        let is_quick = is_quick(&model.model);
         let bytes = encoded.len() + model.model.bytes() + model.model.explainer_bytes();
         let ready = Self {
             model,
@@ -129,19 +126,30 @@ struct Times {
     synced: i64,
 }
 
+/// Tables that a unit is read from, besides the part's own.
+const READ: [&str; 4] = ["cube_period", "cube_unit", "cube_member", "cube_assigned"];
+
 impl Times {
-    fn read(part: &Part, client: i32) -> Result<Self> {
+    /// The times, and whether a unit that this session has read may be shown: the role may be another than then, and what it may see.
+    fn read(part: &Part, client: i32) -> Result<(Self, bool)> {
+        let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
+        tables.push(part.table(&part.partition("cube")));
+        let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
         let sql = format!(
-            "SELECT b.built_at, y.synced_at FROM {} b JOIN {} y USING (client_id) WHERE (b.client_id, b.level, b.grain) = ($1, {}, {})",
+            "SELECT b.built_at, y.synced_at,
+                    (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
+                     FROM pg_catalog.unnest(ARRAY[{}]) t (name))
+             FROM {} b JOIN {} y USING (client_id) WHERE (b.client_id, b.level, b.grain) = ($1, {}, {})",
+            tables.join(", "),
             part.table("cube_build"),
             part.table("cube_sync"),
             quote_literal(part.level()),
             quote_literal(part.grain())
         );
         let mut found = None;
-        query_kept(&sql, &[client.into()], &[Timestamptz; 2], |row| {
-            if let (Some(built), Some(synced)) = (row.timestamptz(0), row.timestamptz(1)) {
-                found = Some(Self { built, synced });
+        query_kept(&sql, &[client.into()], &[Timestamptz, Timestamptz, Bool], |row| {
+            if let (Some(built), Some(synced), Some(open)) = (row.timestamptz(0), row.timestamptz(1), row.bool(2)) {
+                found = Some((Self { built, synced }, open));
             }
             Ok(())
         })?;
@@ -172,13 +180,18 @@ struct Unit {
     summary: Arc<UnitSummary>,
 }
 
+/// `open`: whoever asks may see all of the unit. What row security leaves of one is one role's, perhaps for the length of a setting.
 fn unit(
     context: &Context,
     part: &Part,
     asked: Asked,
     model: &CubeModel,
     attributes: &StudentAttributes,
+    open: bool,
 ) -> Result<Rc<Unit>> {
+    if !open {
+        return Ok(Rc::new(Unit::read(context, part, asked, model, attributes)?));
+    }
     if let Some(unit) = UNITS.with_borrow_mut(|units| units.get(&asked)) {
         return Ok(unit);
     }

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::thread::LocalKey;
 
+use empatia_engine::classifier::{ClassifierModel, Fitted};
+
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::column::ColumnType::{Bytea, Int8, Text, Tid, Timestamptz};
@@ -61,6 +63,15 @@ impl<K: PartialEq, V> Kept<K, V> {
             });
         }
     }
+}
+
+/// Nodes of trees that are gone through in a few milliseconds.
+const QUICK_NODES: usize = 1 << 17;
+
+/// Whether explaining one row takes less time than starting a thread.
+pub(crate) fn is_quick(model: &ClassifierModel) -> bool {
+    let quick = |model: &Fitted| matches!(model, Fitted::LogisticRegression(_)) || model.size() <= QUICK_NODES;
+    model.members().iter().all(|member| quick(member.model()))
 }
 
 /// A row of `empatia.model` as it is: whoever changes it, or numbers versions anew after DROP EXTENSION, makes another one.

@@ -27,6 +27,7 @@ use super::student_attributes::StudentAttributes;
 use super::training_pass::{student_key, Ground};
 use super::training_set::{Prepared, Wanted};
 use crate::error::{Error, Result};
+use crate::pg::json::Document;
 use crate::pg::threads::{run_feeding, start_context, Limits};
 
 /// Most distinct rows unless the target says otherwise; with more of them students are drawn by chance.
@@ -59,9 +60,9 @@ fn train_cube(
     level: &str,
     grain: &str,
     client_id: Option<i32>,
-    recipe: Option<JsonB>,
-    training: Option<JsonB>,
-    target: JsonB,
+    recipe: Option<Document>,
+    training: Option<Document>,
+    target: Document,
     time_budget: default!(Option<f64>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -260,7 +261,7 @@ fn take_most(mut target: Value) -> Result<(usize, Value)> {
 }
 
 /// The features asked for. What counts later periods too takes part only where it is named.
-fn recipe_of(recipe: Option<JsonB>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
+fn recipe_of(recipe: Option<Document>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
     let named = recipe.as_ref().is_some_and(|recipe| recipe.0.get("measures").is_some());
     let mut recipe: FeatureRecipe = match recipe {
         None => target.default_recipe(),
@@ -275,7 +276,7 @@ fn recipe_of(recipe: Option<JsonB>, target: &CubeTarget, basis: Basis) -> Result
 }
 
 /// The settings of the training. What lies in the future of the rows trained on must lie before those tested.
-fn training_of(training: Option<JsonB>, target: &CubeTarget) -> Result<Training> {
+fn training_of(training: Option<Document>, target: &CubeTarget) -> Result<Training> {
     let given = training.map_or_else(|| json!({}), |training| training.0);
     let mut training = Training::from_json(given)?;
     if let Split::Time { gap, .. } = &mut training.split {

@@ -11,6 +11,7 @@ pub mod copy_row;
 pub mod delete;
 pub mod edit;
 mod heap_pages;
+pub mod json;
 pub mod memory;
 pub mod parallel;
 mod plans;

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use empatia_engine::classifier::ClassifierModel;
+use empatia_engine::classifier::{ClassifierExplainer, ClassifierModel};
 use empatia_engine::scoring::Schema;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::model::model_cache::{self, Kept, Models, Stored};
+use crate::model::model_cache::{self, is_quick, Kept, Models, Stored};
 
 thread_local! {
     static MODELS: Models<Loaded> = const { RefCell::new(Kept::new(8)) };
@@ -18,6 +18,9 @@ thread_local! {
 pub struct Loaded {
     pub model: ClassifierModel,
     pub schema: Schema,
+    pub explainer: ClassifierExplainer,
+    /// Whether explaining one row takes less time than starting a thread.
+    pub is_quick: bool,
 }
 
 /// Model `version` of the registry.
@@ -55,6 +58,12 @@ fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
             format!("the recipe of model {version} does not name all of its columns"),
         ));
     }
-    let bytes = encoded.len() + model.bytes();
-    Ok((Loaded { model, schema }, bytes))
+    let bytes = encoded.len() + model.bytes() + model.explainer_bytes();
+    let loaded = Loaded {
+        explainer: model.explainer(),
+        is_quick: is_quick(&model),
+        model,
+        schema,
+    };
+    Ok((loaded, bytes))
 }

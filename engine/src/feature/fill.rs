@@ -16,10 +16,10 @@ impl UnitRows<'_> {
         let summary = &self.summary;
         let members = summary.members;
         if let Some(at) = self.layout.activity_rank {
-            into[at] = summary.activity[period].rank(now.map_or(0, Cell::activity), members);
+            into[at] = summary.activity[period].rank(now.map_or(0, |cell| cell.activity(self.basis)), members);
         }
         if let Some(at) = self.layout.sum_rank {
-            into[at] = summary.sums[period].rank(sum(window), members);
+            into[at] = summary.sums[period].rank(sum(window, self.basis), members);
         }
         if let Some(at) = self.layout.context {
             let active = &summary.activity[period];
@@ -88,7 +88,7 @@ impl UnitRows<'_> {
     fn fill_trend(&self, window: &[Cell], period: usize, into: &mut [f64]) {
         let Some(at) = self.layout.trend else { return };
         let periods = self.history.min(period) + 1;
-        let mut active = window.iter().filter(|cell| cell.activity() != 0);
+        let mut active = window.iter().filter(|cell| cell.activity(self.basis) != 0);
         into[at] = active.clone().count() as f64 / periods as f64;
         let since = active
             .next_back()
@@ -97,7 +97,7 @@ impl UnitRows<'_> {
         // least squares over 0, 1, .. periods - 1
         let mean = (periods - 1) as f64 / 2.0;
         let first = period + 1 - periods;
-        let moment = |cell: &Cell| ((cell.period as usize - first) as f64 - mean) * cell.activity() as f64;
+        let moment = |cell: &Cell| ((cell.period as usize - first) as f64 - mean) * cell.activity(self.basis) as f64;
         let spread = periods as f64 * (periods as f64 * periods as f64 - 1.0) / 12.0;
         into[at + 2] = match periods {
             1 => f64::NAN,

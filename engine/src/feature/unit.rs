@@ -94,7 +94,7 @@ impl<'a> UnitRows<'a> {
         let reserved = ctx.reserve(
             (members.len() + 1) * size_of::<u32>() + 2 * cells.len() * windows.min(periods + 1) * size_of::<i64>(),
         )?;
-        let activity = |cell: &&Cell| cell.activity() != 0;
+        let activity = |cell: &&Cell| cell.activity(basis) != 0;
         let mut rows = Self {
             ctx,
             history: recipe.history,
@@ -171,7 +171,7 @@ impl<'a> UnitRows<'a> {
     fn rank(&self) -> Result<(Vec<Ranks>, Vec<Ranks>)> {
         let mut activity = vec![Ranks::default(); self.periods];
         for cell in self.cells {
-            activity[cell.period as usize].push(cell.activity());
+            activity[cell.period as usize].push(cell.activity(self.basis));
         }
         activity.iter_mut().for_each(Ranks::sort);
         if self.layout.sum_rank.is_none() {
@@ -182,7 +182,7 @@ impl<'a> UnitRows<'a> {
             if member % POLL_ROWS == 0 {
                 self.ctx.check()?;
             }
-            self.windows(member, |period, window| sums[period].push(sum(window)));
+            self.windows(member, |period, window| sums[period].push(sum(window, self.basis)));
         }
         sums.iter_mut().for_each(Ranks::sort);
         Ok((activity, sums))
@@ -279,7 +279,7 @@ impl<'a> UnitRows<'a> {
             let mut outcome = Ok(());
             self.windows(member, |period, window| {
                 if outcome.is_ok() {
-                    let active = window.iter().any(|cell| cell.activity() != 0);
+                    let active = window.iter().any(|cell| cell.activity(self.basis) != 0);
                     outcome = on_row(member, period, active);
                 }
             });
@@ -292,7 +292,7 @@ impl<'a> UnitRows<'a> {
     pub fn active_after(&self, member: usize, period: usize, horizon: usize) -> Option<bool> {
         let last = period.checked_add(horizon).filter(|last| *last < self.periods)?;
         let cells = self.cells_of(member);
-        Some(sum(&cells[within(cells, period + 1, last)]) != 0)
+        Some(sum(&cells[within(cells, period + 1, last)], self.basis) != 0)
     }
 
     /// Calls `on_row` for each row of its own, by member, then period.
@@ -320,7 +320,7 @@ impl<'a> UnitRows<'a> {
                     outcome = on_row(&OwnRow {
                         member: member as u32,
                         period: period as u32,
-                        active: window.iter().any(|cell| cell.activity() != 0),
+                        active: window.iter().any(|cell| cell.activity(self.basis) != 0),
                         vector: &vector,
                     });
                 }
