@@ -95,7 +95,7 @@ const READ: [&str; 4] = ["cube_period", "cube_unit", "cube_member", "cube_assign
 fn times(part: &Part, client: i32, version: i64) -> Result<(Times, bool)> {
     let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
     tables.push(part.table(&part.partition("cube")));
-    let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
+    let tables: Vec<String> = tables.iter().map(quote_literal).collect();
     let sql = format!(
         "SELECT m.created_at, b.built_at,
                 (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
