@@ -20,13 +20,13 @@ installcheck: ## pg_regress and isolation tests on the running server of PGHOST,
 setup: ## install what is missing to build and test (Debian 12); demo, test and bench begin with it
 	@scripts/setup.sh
 
-demo: setup ## the whole on a throw-away server; DATA=dir loads OULAD from there, KEEP=1 leaves the server running
-	@DATA="$(DATA)" KEEP="$(KEEP)" scripts/demo.sh
+demo: setup ## the whole on a throw-away server; DATA=dir loads OULAD from there, KEEP=1 leaves the server running, HTTP=1 serves it
+	@DATA="$(DATA)" KEEP="$(KEEP)" HTTP="$(HTTP)" scripts/demo.sh
 
 test: setup ## every test; ONLY=fmt,rooms,clippy,engine,pgtest,regress,isolation,shell,docs selects
 	@ONLY="$(ONLY)" scripts/test.sh
 
-bench: setup ## the benchmarks (benches/README.md); CASE=reference,oulad,growth,kmeans,trees or engine; SIZE=1,10 RUNS=5 DATA=dir KEEP=1
+bench: setup ## the benchmarks (benches/README.md); CASE=reference,oulad,growth,kmeans,trees,http or engine; SIZE=1,10 RUNS=5 DATA=dir KEEP=1
 	@CASE="$(CASE)" SIZE="$(SIZE)" RUNS="$(RUNS)" DATA="$(DATA)" KEEP="$(KEEP)" scripts/bench.sh
 
 clean: ## stop our servers; remove what was built and what tests wrote

@@ -3,6 +3,7 @@
 #   scripts/demo.sh                  the generated OpenRedu platform: demo/openredu.sql, then demo/run.sql
 #   DATA=DIR scripts/demo.sh         OULAD's files in DIR: demo/oulad_load.sh, then demo/run_oulad.sql
 #   KEEP=1 scripts/demo.sh           leave the server running, and say how to reach and how to stop it
+#   HTTP=1 scripts/demo.sh           then the HTTP service in front of it, on port 8080, until Ctrl-C; HTTP=9000: on that port
 set -euo pipefail
 # shellcheck source=scripts/pg.sh
 source "$(dirname "${BASH_SOURCE[0]}")/pg.sh"
@@ -35,6 +36,13 @@ if [ -n "${DATA:-}" ]; then
 else
   steps=(demo/openredu.sql demo/run.sql)
 fi
+case ${HTTP:-} in
+  '') ;;
+  1) PORT=8080 ;;
+  *[!0-9]* | ??????* | ?) die "HTTP=$HTTP: expected 1 (port 8080) or a port" ;;
+  *) PORT=$HTTP ;;
+esac
+[ -z "${HTTP:-}" ] || steps+=(demo/service.sql)
 cd "$PROJECT"
 for file in "${steps[@]}"; do [ -e "$file" ] || die "$file does not exist"; done
 
@@ -56,4 +64,12 @@ if [ -n "${KEEP:-}" ]; then
   pg_keep "$NAME"
   say "the server stays:  $PG_BIN/psql -h $PGHOST -U postgres $DATABASE"
   say "stop and remove:   scripts/pg.sh stop $NAME"
+fi
+if [ -n "${HTTP:-}" ]; then
+  # In the background, so that a TERM of this script reaches it; its end, or ours, ends both.
+  scripts/serve.sh "$NAME" "$DATABASE" "127.0.0.1:$PORT" &
+  SERVE=$!
+  trap 'kill "$SERVE" 2>/dev/null || true; wait "$SERVE" 2>/dev/null || true; pg_stop_started' EXIT
+  say "predict:           curl -H 'Content-Type: application/json' -d '{\"model\": \"lag\", \"input\": {\"pupil\": \"p7\", \"grade\": \"6,1\", \"attendance\": 71}}' http://127.0.0.1:$PORT/predict"
+  wait "$SERVE"
 fi

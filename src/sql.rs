@@ -177,6 +177,11 @@ extension_sql_file!(
     requires = ["risk_predict"]
 );
 extension_sql_file!(
+    "../sql/risk/schedule_drift.sql",
+    name = "schedule_drift",
+    requires = ["risk_drift", "schedule"]
+);
+extension_sql_file!(
     "../sql/risk/outcome.sql",
     name = "risk_outcome",
     requires = ["risk_predict"]

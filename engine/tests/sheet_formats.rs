@@ -1,14 +1,11 @@
-//! The same sheets in XLSX, XLS and ODS, written by other people's writers (engine/tests/truth/sheet_fixtures.py), are the same rows.
+//! The same sheets in XLSX, XLS and ODS (sheet_support says who writes them) are the same rows.
 //! Faults guarded against: a date that is a number by a day off, a text cut at the seam of two records, repeated empty cells taken for data.
+
+mod sheet_support;
 
 use empatia_engine::context::Context;
 use empatia_engine::sheet::{import, Definition, Import, Options, Rule, SheetRows, Value};
-
-const FILES: [(&str, &[u8]); 3] = [
-    ("XLSX", include_bytes!("truth/sheet.xlsx")),
-    ("XLS", include_bytes!("truth/sheet.xls")),
-    ("ODS", include_bytes!("truth/sheet.ods")),
-];
+use sheet_support::files;
 
 const COLUMNS: &str = r#"{"columns": [
     {"name": "ra", "type": "text", "role": "key"},
@@ -51,8 +48,8 @@ fn shown(sheet: &SheetRows, index: usize) -> String {
 
 #[test]
 fn three_formats_say_the_same() {
-    for (format, bytes) in FILES {
-        let file = read(bytes, &options());
+    for (format, bytes) in files() {
+        let file = read(&bytes, &options());
         assert_eq!((file.format, file.sheets.len()), (format, 2));
         assert_eq!(file.skipped, ["notas"]);
         let sheet = &file.sheets[0];
@@ -102,10 +99,10 @@ fn three_formats_say_the_same() {
 
 #[test]
 fn a_sheet_by_its_name() {
-    for (format, bytes) in FILES {
+    for (format, bytes) in files() {
         let mut wanted = options();
         wanted.sheet = Some("2024".to_owned());
-        assert_eq!(read(bytes, &wanted).sheets.len(), 1);
+        assert_eq!(read(&bytes, &wanted).sheets.len(), 1);
         let ctx = Context::builder().build().unwrap();
         let definition = Definition::from_json(COLUMNS).unwrap();
         for (name, message) in [
@@ -116,7 +113,7 @@ fn a_sheet_by_its_name() {
             ),
         ] {
             wanted.sheet = Some(name.to_owned());
-            let error = import(&ctx, bytes, &definition, &wanted).unwrap_err();
+            let error = import(&ctx, &bytes, &definition, &wanted).unwrap_err();
             assert_eq!(error.to_string(), message, "{format}");
         }
     }
@@ -130,8 +127,8 @@ fn rows_beyond_the_limit_are_an_error_not_a_part() {
         max_rows: 700,
         ..options()
     };
-    for (format, bytes) in FILES {
-        let error = import(&ctx, bytes, &definition, &wanted).unwrap_err();
+    for (format, bytes) in files() {
+        let error = import(&ctx, &bytes, &definition, &wanted).unwrap_err();
         assert_eq!(error.to_string(), "expected at most 700 rows, found more", "{format}");
     }
 }

@@ -1,7 +1,8 @@
 //! Files made to harm: broken, cut off, expanding, lying about their size. Faults guarded against: a panic, an allocation that a file
 //! decides, a loop without end, memory beyond the budget, a cancel that is not noticed.
 
-use std::io::Write;
+mod sheet_support;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,12 +12,8 @@ use empatia_engine::error::EngineError;
 use empatia_engine::sheet::{import, Definition, Options};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use sheet_support::{archive, files};
 
-const FILES: [(&str, &[u8]); 3] = [
-    ("xlsx", include_bytes!("truth/sheet.xlsx")),
-    ("xls", include_bytes!("truth/sheet.xls")),
-    ("ods", include_bytes!("truth/sheet.ods")),
-];
 const BUDGET: usize = 64 << 20;
 
 fn definition() -> Definition {
@@ -38,49 +35,6 @@ fn options() -> Options {
 fn read(ctx: &Context, bytes: &[u8]) -> Result<usize, EngineError> {
     let file = import(ctx, bytes, &definition(), &options())?;
     Ok(file.sheets.iter().map(|sheet| sheet.rows()).sum())
-}
-
-/// A ZIP archive of these entries: content, and the size that it pretends to have.
-fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    for (name, content) in entries {
-        let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-        deflated.write_all(content).unwrap();
-        let deflated = deflated.finish().unwrap();
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(content);
-        let offset = bytes.len() as u32;
-        let mut common = Vec::new();
-        common.extend_from_slice(&[20, 0, 0, 0, 8, 0, 0, 0, 0, 0]);
-        common.extend_from_slice(&hasher.finalize().to_le_bytes());
-        common.extend_from_slice(&(deflated.len() as u32).to_le_bytes());
-        common.extend_from_slice(&(content.len() as u32).to_le_bytes());
-        common.extend_from_slice(&(name.len() as u16).to_le_bytes());
-        common.extend_from_slice(&[0, 0]);
-        bytes.extend_from_slice(b"PK\x03\x04");
-        bytes.extend_from_slice(&common);
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend_from_slice(&deflated);
-        directory.extend_from_slice(b"PK\x01\x02\x14\0");
-        directory.extend_from_slice(&common);
-        directory.extend_from_slice(&[0; 10]);
-        directory.extend_from_slice(&offset.to_le_bytes());
-        directory.extend_from_slice(name.as_bytes());
-    }
-    let (start, size) = (bytes.len() as u32, directory.len() as u32);
-    bytes.extend_from_slice(&directory);
-    bytes.extend_from_slice(b"PK\x05\x06\0\0\0\0");
-    bytes.extend_from_slice(
-        &[
-            (entries.len() as u16).to_le_bytes(),
-            (entries.len() as u16).to_le_bytes(),
-        ]
-        .concat(),
-    );
-    bytes.extend_from_slice(&size.to_le_bytes());
-    bytes.extend_from_slice(&start.to_le_bytes());
-    bytes.extend_from_slice(&[0, 0]);
-    bytes
 }
 
 const WORKBOOK: &[u8] = br#"<workbook xmlns:r="r"><sheets><sheet name="a" r:id="r1"/></sheets></workbook>"#;
@@ -106,11 +60,7 @@ fn mutations_end_and_stay_within_their_memory() {
     let ctx = Context::builder().memory_budget(BUDGET).build().unwrap();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
     let csv = "ra;nota\nA1;7,5\n\"A\"\"2\";1.234,5\r\nç;-\r".repeat(20).into_bytes();
-    for (name, bytes) in FILES
-        .iter()
-        .map(|(name, bytes)| (*name, bytes.to_vec()))
-        .chain([("csv", csv)])
-    {
+    for (name, bytes) in files().into_iter().chain([("csv", csv)]) {
         let (mut read_well, mut refused) = (0, 0);
         for round in 0..1500 {
             let mut bytes = bytes.clone();

@@ -63,6 +63,9 @@ BEGIN
        OR (m.name IS NOT NULL) <> (substr(packed.encoded, 7, 4) = 'CLSF'::bytea) THEN
         PERFORM empatia._fail('data_corrupted', 'the packed model contradicts its entry in the registry, or the entry is not whole', 'export_model() makes models that can be imported.');
     END IF;
+    IF m.name IS NOT NULL AND (level IS NOT NULL OR grain IS NOT NULL OR client IS NOT NULL) THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('model "%s" is one of a table: it has no level, grain or client', m.name), 'Leave them out: import_model(bytes).');
+    END IF;
     IF m.name IS NULL THEN
         m.level := coalesce(level, m.level);
         m.grain := coalesce(grain, m.grain);

@@ -17,19 +17,33 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     began CONSTANT timestamptz := clock_timestamp();
     used CONSTANT bigint := empatia._table_model(model);
-    name CONSTANT text := (SELECT m.name FROM empatia.model m WHERE m.version = used);
+    name text;
+    spoken text := language;
     place text;
+    month boolean;
     found record;
     done empatia.predict_row;
 BEGIN
     IF input IS NULL OR factors IS NULL THEN
         PERFORM empatia._fail('null_value_not_allowed', 'input and factors must not be null', 'input is an object of the columns of the model; factors => 0 leaves the reasons out.');
     END IF;
-    SELECT * INTO found FROM empatia._predict(used, input, factors, coalesce(language, empatia._setting_value('language'), 'pt'));
+    -- What is asked of every call is asked here, in statements whose plans are kept: _setting_value() and its like are planned each time.
+    SELECT m.name INTO name FROM empatia.model m WHERE m.version = used;
+    IF spoken IS NULL THEN
+        SELECT s.value INTO spoken FROM empatia.setting s WHERE s.key = 'language';
+    END IF;
+    SELECT * INTO found FROM empatia._predict(used, input, factors, coalesce(spoken, 'pt'));
     done := (NULL, name, used, found.student_id, found.risk_score, found.class, found.threshold, found.probabilities, found.factors, found.imputed, found.unknown, found.refused, false, began);
-    place := CASE WHEN record THEN empatia._prediction_table() END;
+    -- as _prediction_table() has it
+    IF record AND NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' THEN
+        SELECT to_regclass(format('%I.prediction', w.results_schema))::text,
+               to_regclass(format('%I.%I', w.results_schema, 'prediction_' || to_char(began AT TIME ZONE 'UTC', 'YYYY_MM'))) IS NOT NULL
+        INTO place, month FROM empatia.warehouse w;
+    END IF;
     IF place IS NOT NULL THEN
-        PERFORM empatia._ensure_month(began);
+        IF NOT month THEN
+            PERFORM empatia._ensure_month(began);
+        END IF;
         EXECUTE format('INSERT INTO %s (predicted_at, model, version, student_id, inputs, risk_score, class, threshold, factors, imputed, unknown, latency_ms)
                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING prediction_id', place)
             INTO done.prediction_id

@@ -64,7 +64,8 @@ DECLARE
     found bigint;
     known text;
 BEGIN
-    SELECT d.version INTO found FROM empatia._deployed_named(model) d;
+    -- as _deployed_named() has it, in a statement whose plan is kept: every prediction comes by here
+    SELECT d.version INTO found FROM empatia.deployment d WHERE d.name = model ORDER BY d.deployment_id DESC LIMIT 1;
     IF found IS NULL THEN
         SELECT m.version INTO found FROM empatia.model m WHERE m.name = model ORDER BY m.version DESC LIMIT 1;
     END IF;

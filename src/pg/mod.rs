@@ -14,6 +14,7 @@ mod heap_pages;
 pub mod json;
 pub mod memory;
 pub mod parallel;
+mod plans;
 pub mod privilege;
 pub mod read;
 pub mod row;

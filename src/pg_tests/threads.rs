@@ -16,7 +16,7 @@ mod tests {
     use pgrx::PgSqlErrorCode;
 
     use crate::error::Error;
-    use crate::pg::threads::{run_interruptible, run_with, Limits};
+    use crate::pg::threads::{beside, compute, quick_context, run_interruptible, run_with, start_context, Limits};
     use empatia_engine::error::EngineError;
 
     const TWO: Limits = Limits {
@@ -93,6 +93,61 @@ mod tests {
     fn threads_panic_of_the_computation_is_an_error() {
         let result = run_with(TWO, |_| -> Result<(), EngineError> { panic!("broken by the test") });
         ErrorReport::from(result.unwrap_err()).report(PgLogLevel::ERROR);
+    }
+
+    #[pg_test]
+    fn threads_beside_do_one_job_after_the_other_and_say_what_went_wrong() {
+        let context = start_context(TWO).unwrap();
+        let double = |job: i32| match job {
+            13 => Err(EngineError::EmptyInput { what: "job" }),
+            14 => panic!("broken by job {job}"),
+            job => Ok(2 * job),
+        };
+        let found = beside(&context, double, |thread| {
+            let mut found = vec![thread.finish()?];
+            for job in 1..4 {
+                thread.start(job)?;
+                found.push(thread.finish()?);
+            }
+            thread.start(5)?;
+            assert!(thread.start(6).is_err());
+            Ok(found)
+        });
+        assert_eq!(found.unwrap(), [None, Some(2), Some(4), Some(6)]);
+        for (job, message) in [(13, "job"), (14, "broken by job 14")] {
+            let context = start_context(TWO).unwrap();
+            let failed = beside(&context, double, |thread| {
+                thread.start(job)?;
+                thread.finish()
+            });
+            assert!(failed.unwrap_err().to_string().contains(message));
+        }
+        // what is not waited for ends before the function does
+        let context = start_context(TWO).unwrap();
+        let endless = |_: i32| -> Result<i32, EngineError> {
+            loop {
+                context.check()?;
+            }
+        };
+        let failed = beside(&context, endless, |thread| {
+            thread.start(1)?;
+            Err::<i32, _>(Error::internal("something else"))
+        });
+        assert!(failed.unwrap_err().to_string().contains("something else"));
+    }
+
+    #[pg_test]
+    fn threads_are_not_started_for_what_is_quick() {
+        let here = thread::current().id();
+        for _ in 0..2 {
+            let context = quick_context().unwrap();
+            let on = compute(&context, || Ok(context.run(|| thread::current().id()))).unwrap();
+            assert_eq!(on, here);
+            assert_eq!(context.budget(), crate::guc::memory_limit());
+        }
+        // other threads still work beside it
+        let two = run_with(TWO, |context| Ok(context.run(|| thread::current().id()))).unwrap();
+        assert_ne!(two, here);
     }
 
     #[pg_test]

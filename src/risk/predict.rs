@@ -14,7 +14,7 @@ use super::loaded::{load, Loaded};
 use super::source::{read, Kind};
 use crate::error::{Error, Result};
 use crate::pg::json::Document;
-use crate::pg::threads::{run_with, start_context, Limits};
+use crate::pg::threads::{compute, quick_context, run_with, start_context, Limits};
 
 /// The class that a score is of: the positive one, else the last.
 fn positive(model: &ClassifierModel) -> u32 {
@@ -39,10 +39,11 @@ struct Scored {
     why: Option<Contributions>,
 }
 
-fn score(ctx: &Context, model: &ClassifierModel, table: &Table, explain: bool) -> Result<Scored, EngineError> {
+fn score(ctx: &Context, loaded: &Loaded, table: &Table, explain: bool) -> Result<Scored, EngineError> {
+    let model = &loaded.model;
     let probabilities = model.predict(ctx, table)?;
     let why = match explain {
-        true => Some(model.explain(ctx, table, &vec![positive(model); table.n_rows()])?),
+        true => Some(model.explain_with(ctx, &loaded.explainer, table, &vec![positive(model); table.n_rows()])?),
         false => None,
     };
     Ok(Scored { probabilities, why })
@@ -79,14 +80,19 @@ fn predict(
         return Err(Error::invalid_parameter("input", "an object of the columns of the model", &input.0).into());
     };
     let loaded = load(version)?;
-    let Loaded { model, schema, .. } = loaded.as_ref();
+    let of = loaded.as_ref();
+    let Loaded { model, schema, .. } = of;
     let read = Input::read(schema, model, given);
-    let limits = Limits {
-        threads: 1,
-        ..Limits::from_settings()
+    let context = if loaded.is_quick {
+        quick_context()?
+    } else {
+        start_context(Limits::from_settings())?
     };
     let rows = [read.values];
-    let scored = run_with(limits, |ctx| score(ctx, model, &Input::table(schema, &rows)?, most > 0))?;
+    // an Rc is not another thread's; what it holds may be
+    let scored = compute(&context, || {
+        score(&context, of, &Input::table(&of.schema, &rows)?, most > 0)
+    })?;
     let [values] = rows;
     let row = Case {
         loaded: &loaded,
@@ -145,8 +151,8 @@ fn predict_rows(
     let context = start_context(Limits::from_settings())?;
     let mut rows = read(&context, query, &names, &kinds, 1, 0)?;
     let keys = rows.texts.pop().unwrap_or_default();
-    let (model, table) = (&loaded.model, &rows.table);
-    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, model, table, most > 0))?;
+    let (of, table) = (loaded.as_ref(), &rows.table);
+    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, of, table, most > 0))?;
     // made as they are fetched: all at once they would take many times what the scores do
     let held = (context, rows.reservation);
     let table = rows.table;

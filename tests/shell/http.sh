@@ -57,6 +57,7 @@ download() { apt-get download -q prometheus > "$work/apt" 2>&1; }
 (cd "$work" && { download || { apt-get update -q > /dev/null 2>&1 && download; } || fail "apt-get download prometheus: $(cat apt)"; } &&
   dpkg-deb -x prometheus_*.deb prometheus)
 "$work/prometheus/usr/bin/promtool" check metrics < "$work/metrics" || fail "promtool"
+"$work/prometheus/usr/bin/promtool" check config --syntax-only "$PROJECT/docker/prometheus.yml" || fail "promtool of docker/prometheus.yml"
 cat > "$work/prometheus.yml" <<YML
 scrape_configs:
   - job_name: empatia

@@ -3,18 +3,19 @@
 # wide CSV, read by openpyxl and csv (tests/truth/spreadsheets.py), is stored as it is or is in the report. The files are those of
 # ../shared/data/pede, else invented ones of the same headers and dirt. Then: what members of pg_read_server_files may do and others not, folders, a
 # cancel, and that an import takes no more memory than it may.
-# openpyxl comes from PyPI into a virtual environment under .pg/; without it this test fails, for it has nothing to compare with.
+# And the same sheets written as XLSX, XLS and ODS by three writers (tests/truth/sheet_formats.py) are the same rows.
+# openpyxl, xlwt and odfpy come from PyPI into a virtual environment under .pg/; without them this test fails, for it has nothing to compare with.
 # shellcheck source=tests/shell/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 VENV=$HOUSE/.pg/spreadsheets
 exec 8> "$HOUSE/.pg/spreadsheets.lock"
 flock 8
-if ! "$VENV/bin/python" -c 'import openpyxl' 2>/dev/null; then
+if ! "$VENV/bin/python" -c 'import openpyxl, xlwt, odf' 2>/dev/null; then
   rm -rf "$VENV"
   python3 -m venv "$VENV" || fail "python3 -m venv does not work here (Debian: apt-get install python3-venv)"
-  "$VENV/bin/pip" install -q --disable-pip-version-check --retries 2 --timeout 30 'openpyxl>=3.1,<4' ||
-    fail "openpyxl could not be installed from PyPI into $VENV: the truth that the rows are compared with is missing"
+  "$VENV/bin/pip" install -q --disable-pip-version-check --retries 2 --timeout 30 'openpyxl>=3.1,<4' 'xlwt>=1.3,<2' 'odfpy>=1.4,<2' ||
+    fail "openpyxl, xlwt and odfpy could not be installed from PyPI into $VENV: the truth that the rows are compared with is missing"
 fi
 exec 8>&-
 
@@ -61,6 +62,24 @@ assert_eq "$(sql "SELECT file, sum(inserted + updated), bool_or(error IS NOT NUL
   $'broken.xlsx||t\nwide.csv|0|f\nworkbook.xlsx|0|f' "a folder a second time"
 assert_eq "$(sql "SELECT file FROM empatia.import_folder('pede', '$FILES', '*.CSV')")" wide.csv "a pattern"
 assert_eq "$(sql "SELECT count(*), md5(string_agg(p::text, ',' ORDER BY ra, year)) FROM dw.pede p")" "$before" "rows after that"
+
+# three formats by three writers say the same: dates that are numbers, cells that are errors, texts over the seams of records, repeated empty cells
+"$VENV/bin/python" "$PROJECT/tests/truth/sheet_formats.py" "$WORK"
+for format in xlsx xls ods; do
+  put "$WORK/sheet.$format" "sheet.$format"
+  sql "SELECT count(*) FROM empatia.define_dataset('as_$format', '[{\"name\": \"ra\", \"type\": \"text\", \"role\": \"key\"},
+       {\"name\": \"fase\", \"type\": \"integer\", \"extract\": true, \"words\": {\"ALFA\": 0}, \"min\": 0, \"max\": 9}, {\"name\": \"nota\", \"type\": \"number\"},
+       {\"name\": \"idade\", \"type\": \"integer\", \"min\": 4, \"max\": 99}, {\"name\": \"nascimento\", \"type\": \"date\"}, {\"name\": \"ativo\", \"type\": \"boolean\"},
+       {\"name\": \"erro\", \"type\": \"text\"}]')" > /dev/null
+  assert_eq "$(sql "SELECT sheet, rows, inserted, rejected FROM empatia.import_file('as_$format', '$FILES/sheet.$format') ORDER BY 1")" \
+    $'2023|4|4|1\n2024|700|700|0\nnotas|0|0|0' "$format: what each sheet gives"
+  sql "SET datestyle = ISO; SELECT \"row\", year, ra, fase, nota, idade, nascimento, ativo, erro FROM dw.as_$format ORDER BY year, \"row\"" > "$WORK/$format.txt"
+  diff "$WORK/expected.txt" "$WORK/$format.txt" || fail "$format: rows (<) that are others (>)"
+  assert_eq "$(sql "SELECT string_agg(rule || ' ' || n, ', ' ORDER BY rule) FROM (SELECT r.rule, count(*) AS n FROM dw.import_report r JOIN dw.import i USING (import_id)
+    WHERE i.dataset = 'as_$format' AND r.rule IN ('date_as_number', 'spreadsheet_error', 'decimal_comma', 'word_as_number') GROUP BY 1) c")" \
+    "date_as_number 2, decimal_comma 1, spreadsheet_error 2, word_as_number 1" "$format: cells in the report"
+  assert_eq "$(sql "SELECT r.\"row\" FROM dw.import_reject r JOIN dw.import i USING (import_id) WHERE i.dataset = 'as_$format'")" 6 "$format: the row without a key"
+done
 
 # paths: members of pg_read_server_files; a pipe does not hang
 sql "CREATE ROLE importer LOGIN; GRANT empatia_operator TO importer; GRANT ALL ON SCHEMA dw TO importer; GRANT ALL ON ALL TABLES IN SCHEMA dw TO importer"

@@ -154,7 +154,8 @@ impl Histogram {
     }
 }
 
-/// Upper ends of bins of about equal weight; a value that fills several bins has one.
+/// Upper ends of bins of about equal weight. A value on both sides of a quantile begins a bin: together with what is measured a little more
+/// finely later it is one, though it fill several. Bins end half-way to the next value, where the next one begins.
 fn quantiles(values: &[f64], weights: &[f64]) -> Vec<f64> {
     let mut known: Vec<(f64, f64)> = values
         .iter()
@@ -165,18 +166,77 @@ fn quantiles(values: &[f64], weights: &[f64]) -> Vec<f64> {
         .collect();
     known.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let total: f64 = known.iter().map(|(_, weight)| weight).sum();
-    let largest = known.last().map_or(0.0, |(x, _)| *x);
     let mut edges: Vec<f64> = Vec::new();
     let (mut below, mut next) = (0.0, 1);
+    let mut previous: Option<f64> = None;
     for same in known.chunk_by(|a, b| a.0 == b.0) {
-        below += same.iter().map(|(_, weight)| weight).sum::<f64>();
         let value = same[0].0;
-        if next < MAX_BINS && value < largest && below * MAX_BINS as f64 >= total * next as f64 {
-            edges.push(value);
-            while next < MAX_BINS && below * MAX_BINS as f64 >= total * next as f64 {
-                next += 1;
-            }
+        let with = below + same.iter().map(|(_, weight)| weight).sum::<f64>();
+        // quantiles at the end of the values before, then those inside of this one
+        let reached = |weight: f64, next: usize| {
+            next < MAX_BINS && weight * MAX_BINS as f64 >= total * next as f64 * (1.0 - 1e-12)
+        };
+        let inside = |next: usize| next < MAX_BINS && with * MAX_BINS as f64 > total * next as f64 * (1.0 + 1e-12);
+        if reached(below, next) || inside(next) {
+            edges.extend(previous.map(|previous| between(previous, value)));
         }
+        while reached(below, next) || inside(next) {
+            next += 1;
+        }
+        below = with;
+        previous = Some(value);
     }
     edges
+}
+
+/// Just below the middle, and below `high` also where there is no number between the two.
+fn between(low: f64, high: f64) -> f64 {
+    let middle = low + (high - low) / 2.0;
+    middle.next_down().max(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heavy_values_begin_bins_and_even_ones_fill_them_evenly() {
+        let near = |edges: &[f64], expected: &[f64]| {
+            assert_eq!(edges.len(), expected.len(), "{edges:?}");
+            edges
+                .iter()
+                .zip(expected)
+                .for_each(|(a, b)| assert!((a - b).abs() < 1e-9, "{edges:?}"));
+        };
+        // 1 x 2, 97 x 5, 2 x 8: the quantiles are all 5, so that what is below it has a bin, and what is above has none of its own
+        let values: Vec<f64> = std::iter::once(2.0).chain([5.0; 97]).chain([8.0; 2]).collect();
+        near(&quantiles(&values, &[1.0; 100]), &[3.5]);
+        // two of 40 to a bin
+        let even: Vec<f64> = (0..40).map(f64::from).collect();
+        let expected: Vec<f64> = (1..20).map(|i| 2.0 * f64::from(i) - 0.5).collect();
+        near(&quantiles(&even, &[1.0; 40]), &expected);
+        assert_eq!(quantiles(&[f64::NAN, 7.0], &[1.0, 1.0]), [] as [f64; 0]);
+        assert!(between(1.0, 1.0f64.next_up()) < 1.0f64.next_up());
+    }
+
+    /// A score in steps, later to two digits: 7.5 and 7.52 are one bin, though 7.5 fills eleven of twenty and another value follows it.
+    #[test]
+    fn a_value_measured_more_finely_stays_in_its_bin() {
+        let steps = [
+            (4.4, 22),
+            (5.0, 87),
+            (5.6, 103),
+            (6.3, 45),
+            (6.9, 50),
+            (7.5, 501),
+            (8.1, 52),
+        ];
+        let values: Vec<f64> = steps.iter().flat_map(|(x, n)| std::iter::repeat_n(*x, *n)).collect();
+        let edges = quantiles(&values, &vec![1.0; values.len()]);
+        let bin = |x: f64| edges.partition_point(|edge| *edge < x);
+        for (early, late) in [(7.5, 7.52), (5.0, 5.02), (6.3, 6.27), (8.1, 8.14)] {
+            assert_eq!(bin(early), bin(late), "{edges:?}");
+        }
+        assert!(bin(7.5) < bin(8.1) && bin(6.9) < bin(7.5), "{edges:?}");
+    }
 }

@@ -24,7 +24,7 @@ pub const MAX_HISTORY: usize = 104;
 pub(super) const ASSIGNED: usize = 6;
 pub(super) const SUBMITTED: usize = 7;
 pub(super) const LATE: usize = 8;
-/// Counts whose sum is a row's activity.
+/// Counts whose sum is a row's activity: posts, replies, help, accesses and, where they are of the period, submissions.
 pub(super) const ACTIVITY: [usize; 6] = [0, 1, 2, 3, 4, SUBMITTED];
 
 /// What the number of assignments of a row is.

@@ -4,15 +4,16 @@
 //! of the earlier edge, `before`, by the factor of both together. There are three cases: the row has already failed at
 //! the feature, fails here, or passes.
 
-use super::node::{Node, Tree};
+use super::node::Tree;
+use super::parts::Part;
 use super::quadrature::gauss_legendre;
 
 /// Quadrature nodes worked on together.
-const LANES: usize = 8;
+const LANES: usize = 4;
 type Lanes = [f64; LANES];
 
 /// What an edge does in one case.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Effect {
     /// Factor of the products below the edge.
     ratio: Lanes,
@@ -21,23 +22,21 @@ struct Effect {
 }
 
 /// An edge whatever the row.
-#[derive(Debug, Clone, Copy)]
-struct Edge {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Edge {
     /// Share of the weight that passes all splits at the feature down to here.
     share: f64,
     /// The edge of the last split at the same feature; 0, the root, where there is none.
-    before: u32,
+    pub(crate) before: u32,
 }
 
-#[derive(Debug)]
-pub(crate) struct Edges<'a> {
-    tree: &'a Tree,
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Edges {
     width: usize,
     edges: Vec<Edge>,
-    /// Batches x nodes x cases.
+    /// Batches x nodes x cases; empty where they are computed when they are needed.
     effects: Vec<[Effect; 3]>,
     batches: Vec<[(f64, f64); LANES]>,
-    prepared: bool,
 }
 
 /// Buffers of a thread.
@@ -71,12 +70,11 @@ pub(crate) fn share(tree: &Tree, node: usize, child: usize) -> f64 {
     }
 }
 
-impl<'a> Edges<'a> {
-    /// Upper estimate for trees of usual depth.
-    pub(crate) const BYTES_PER_NODE: usize = size_of::<[Effect; 3]>() + size_of::<Edge>();
+impl Edges {
+    /// Of a node, prepared, for trees of usual depth.
+    pub(crate) const BYTES_PER_NODE: usize = 2 * size_of::<[Effect; 3]>() + size_of::<Edge>();
 
-    /// `prepared`: compute all cases of every edge now, not for each row those that it needs.
-    pub(crate) fn new(tree: &'a Tree, width: usize, prepared: bool) -> Self {
+    pub(crate) fn new(tree: &Tree, width: usize) -> Self {
         let n = tree.nodes.len();
         let root = Edge { share: 1.0, before: 0 };
         let mut edges = vec![root; n];
@@ -107,29 +105,33 @@ impl<'a> Edges<'a> {
             batch[..chunk.len()].copy_from_slice(chunk);
             batch
         });
-        let batches: Vec<_> = batches.collect();
-        let mut prepared_edges = Self {
-            tree,
+        Self {
             width,
             edges,
             effects: Vec::new(),
-            batches,
-            prepared,
-        };
-        if prepared {
-            let mut effects = Vec::with_capacity(n * prepared_edges.batches.len());
-            for batch in &prepared_edges.batches {
-                for edge in &prepared_edges.edges {
-                    effects.push([0, 1, 2].map(|case| prepared_edges.effect(edge, batch, case)));
-                }
-            }
-            prepared_edges.effects = effects;
+            batches: batches.collect(),
         }
-        prepared_edges
     }
 
-    pub(crate) fn n_nodes(&self) -> usize {
-        self.edges.len() * self.batches.len()
+    /// Computes all cases of every edge now, not for each row those that it needs.
+    pub(crate) fn prepare(&mut self) {
+        let mut effects = Vec::with_capacity(self.edges.len() * self.batches.len());
+        for batch in &self.batches {
+            for edge in &self.edges {
+                effects.push([0, 1, 2].map(|case| self.effect(edge, batch, case)));
+            }
+        }
+        self.effects = effects;
+    }
+
+    /// The edge above `node`.
+    pub(crate) fn of(&self, node: usize) -> Edge {
+        self.edges[node]
+    }
+
+    /// How often each node is visited.
+    pub(crate) fn visits(&self) -> usize {
+        self.batches.len()
     }
 
     #[inline(always)]
@@ -156,16 +158,18 @@ impl<'a> Edges<'a> {
         effect
     }
 
-    /// Passes what each feature contributes to each output from `first` on to `add`(output, feature, value).
+    /// Adds what each feature of `part` contributes to each output from `first` on to `out`, outputs x the part's features, for a row
+    /// that goes right at the splits that `goes_right` says.
     #[inline(always)]
-    pub(crate) fn add_row(
+    pub(crate) fn add_part(
         &self,
-        codes: &[u32],
+        part: &Part,
+        goes_right: impl Fn(usize) -> bool,
         first: usize,
         scratch: &mut Scratch,
-        mut add: impl FnMut(usize, usize, f64),
+        out: &mut [f64],
     ) {
-        let nodes = &self.tree.nodes[..];
+        let nodes = &part.nodes[..];
         let n = nodes.len();
         scratch.fit(n);
         let Scratch {
@@ -179,75 +183,51 @@ impl<'a> Edges<'a> {
         let (products, sums) = (&mut products[..n], &mut sums[..n]);
         passes[0] = true;
         products[0] = [1.0; LANES];
-        for node in nodes.iter().filter(|node| !node.is_leaf()) {
-            let right = codes[node.slot as usize] > node.cut;
-            for side in [false, true] {
-                let child = node.child as usize + usize::from(side);
-                let before = passes[self.edges[child].before as usize];
-                let now = before && side == right;
-                passes[child] = now;
-                cases[child] = u8::from(before) + u8::from(now);
-            }
+        for (at, node) in nodes.iter().enumerate().skip(1) {
+            let before = passes[node.before as usize];
+            let now = before && goes_right(node.split as usize) == node.is_right;
+            passes[at] = now;
+            cases[at] = u8::from(before) + u8::from(now);
         }
         for (number, batch) in self.batches.iter().enumerate() {
-            if !self.prepared {
-                own.clear();
-                let effects = self.edges.iter().zip(cases.iter());
-                own.extend(effects.map(|(edge, case)| self.effect(edge, batch, *case)));
-            }
-            let effect = |child: usize| {
-                if self.prepared {
-                    &self.effects[number * n + child][usize::from(cases[child])]
-                } else {
-                    &own[child]
+            let prepared = match self.effects.is_empty() {
+                false => &self.effects[number * self.edges.len()..][..self.edges.len()],
+                true => {
+                    own.clear();
+                    let effects = nodes.iter().zip(cases.iter());
+                    own.extend(effects.map(|(node, case)| self.effect(&self.edges[node.of as usize], batch, *case)));
+                    &[]
                 }
             };
-            for (index, node) in nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
-                let above = products[index];
-                for child in [node.child as usize, node.child as usize + 1] {
-                    let ratio = &effect(child).ratio;
-                    let product = &mut products[child];
-                    for lane in 0..LANES {
-                        product[lane] = above[lane] * ratio[lane];
-                    }
+            let effect = |at: usize| match prepared.is_empty() {
+                false => &prepared[nodes[at].of as usize][usize::from(cases[at])],
+                true => &own[at],
+            };
+            for (at, node) in nodes.iter().enumerate().skip(1) {
+                let above = products[node.parent as usize];
+                let ratio = &effect(at).ratio;
+                for lane in 0..LANES {
+                    products[at][lane] = above[lane] * ratio[lane];
                 }
             }
-            for output in first..self.width {
-                self.sum_up(nodes, products, sums, output, |feature, child, sum| {
-                    let gain = &effect(child).gain;
+            for (output, out) in (first..self.width).zip(out.chunks_exact_mut(part.features.len())) {
+                sums.fill([0.0; LANES]);
+                // from the leaves up; each passes what has come to it on
+                for (at, node) in nodes.iter().enumerate().skip(1).rev() {
+                    if let Some(leaf) = node.leaf() {
+                        let value = part.values[leaf * self.width + output];
+                        for lane in 0..LANES {
+                            sums[at][lane] = products[at][lane] * value;
+                        }
+                    }
+                    let (sum, gain) = (sums[at], &effect(at).gain);
                     let mut value = [0.0; LANES];
+                    let above = &mut sums[node.parent as usize];
                     for lane in 0..LANES {
                         value[lane] = sum[lane] * gain[lane];
+                        above[lane] += sum[lane];
                     }
-                    add(output, feature, value.iter().sum());
-                });
-            }
-        }
-    }
-
-    /// Adds the leaves up from below, and passes the sum of each edge on.
-    #[inline(always)]
-    fn sum_up(
-        &self,
-        nodes: &[Node],
-        products: &[Lanes],
-        sums: &mut [Lanes],
-        output: usize,
-        mut edge: impl FnMut(usize, usize, &Lanes),
-    ) {
-        for index in (0..nodes.len()).rev() {
-            let node = nodes[index];
-            if node.is_leaf() {
-                let value = self.tree.values[node.child as usize * self.width + output];
-                for lane in 0..LANES {
-                    sums[index][lane] = products[index][lane] * value;
-                }
-            } else {
-                let (left, right) = (sums[node.child as usize], sums[node.child as usize + 1]);
-                edge(node.feature(), node.child as usize, &left);
-                edge(node.feature(), node.child as usize + 1, &right);
-                for lane in 0..LANES {
-                    sums[index][lane] = left[lane] + right[lane];
+                    out[node.feature as usize] += value.iter().sum::<f64>();
                 }
             }
         }

@@ -209,6 +209,21 @@ impl<'a> Coder<'a> {
         vec![0; self.block_rows() * self.stride]
     }
 
+    /// Encodes `n` rows of the table, from row `start` on: slots x n.
+    pub(crate) fn columns(&self, table: &FeatureTable, start: usize, n: usize) -> Vec<u32> {
+        let mut codes = vec![0; n * self.stride];
+        for &feature in &self.asked {
+            let feature = feature as usize;
+            let cuts = self.cuts.of(feature);
+            let (left, right) = codes[2 * feature * n..][..2 * n].split_at_mut(n);
+            let values = &table.column(feature)[start..start + n];
+            for ((left, right), x) in left.iter_mut().zip(right).zip(values) {
+                [*left, *right] = code(cuts, *x);
+            }
+        }
+        codes
+    }
+
     /// Encodes `n` rows of the table, from row `start` on.
     pub(crate) fn encode(&self, table: &FeatureTable, start: usize, n: usize, codes: &mut [u32]) {
         for &feature in &self.asked {
@@ -216,13 +231,18 @@ impl<'a> Coder<'a> {
             let cuts = self.cuts.of(feature);
             let values = &table.column(feature)[start..start + n];
             for (row, x) in codes.chunks_exact_mut(self.stride).zip(values) {
-                let both = if x.is_nan() {
-                    [0, super::node::LEAF - 1]
-                } else {
-                    [cuts::rank(cuts, *x); 2]
-                };
-                row[2 * feature..2 * feature + 2].copy_from_slice(&both);
+                row[2 * feature..2 * feature + 2].copy_from_slice(&code(cuts, *x));
             }
         }
+    }
+}
+
+/// The rank of a value where missing ones go left, and where they go right.
+#[inline]
+fn code(cuts: &[f64], x: f64) -> [u32; 2] {
+    if x.is_nan() {
+        [0, super::node::LEAF - 1]
+    } else {
+        [cuts::rank(cuts, x); 2]
     }
 }

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Writes sheet.xls, sheet.ods and sheet.xlsx: the same three sheets by writers that share no code with the engine (xlwt, odfpy, openpyxl).
+"""Writes sheet.xls, sheet.ods and sheet.xlsx: the same three sheets by writers that share no code with the engine (xlwt, odfpy, openpyxl), and what an import
+of them must store.
 
-    pip install xlwt odfpy openpyxl && python3 sheet_fixtures.py
+    sheet_formats.py DIR            DIR/sheet.xls, DIR/sheet.ods, DIR/sheet.xlsx, and DIR/expected.txt: rows as psql -At shows them
 
-Sheet 2023: one row per kind of cell. Sheet 2024: 700 texts with letters beyond Latin-1, so that the shared strings of XLS go over several records
-and change their width at the seams. Sheet "notas": nothing that names the key. engine/tests/sheet_formats.rs knows what is in them.
+Sheet 2023: one row per kind of cell. Sheet 2024: 700 texts with letters beyond Latin-1, so that the shared strings of XLS go over several records. Sheet
+"notas": nothing that names the key. engine/tests/sheet_support has the same sheets.
 """
 import datetime
 import os
-import zipfile
+import sys
 
 import openpyxl
 import xlwt
 from odf import opendocument, table, text
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 HEADER = ["RA", "Fase", "Nota", "Idade", "Nascimento", "Ativo", "Erro"]
 
 
@@ -120,7 +120,22 @@ def xlsx(path):
     book.save(path)
 
 
+# as SELECT row, year, ra, fase, nota, idade, nascimento, ativo, erro says it: written by hand from the sheets above
+EXPECTED = """2|2023|A1|7|7.5|11|2010-05-06|t|
+3|2023|A2|7|7.5|12|2010-05-06|f|x
+4|2023|A3|0|0.1|59|||
+5|2023|A4|9|1234567.25|13||t|
+"""
+
+
+def expected(path):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(EXPECTED)
+        for row, (name, grade) in enumerate(MANY[1:], 2):
+            file.write("%d|2024|%s||%s||||\n" % (row, name, repr(grade).removesuffix(".0")))
+
+
 if __name__ == "__main__":
     for suffix, write in (("xls", xls), ("ods", ods), ("xlsx", xlsx)):
-        write(os.path.join(HERE, "sheet." + suffix))
-    assert zipfile.is_zipfile(os.path.join(HERE, "sheet.ods"))
+        write(os.path.join(sys.argv[1], "sheet." + suffix))
+    expected(os.path.join(sys.argv[1], "expected.txt"))
