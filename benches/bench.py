@@ -11,11 +11,12 @@ import case_growth
 import case_http
 import case_kmeans
 import case_oulad
+import case_predict
 import case_reference
 import case_trees
 import harness
 
-CASES = {"reference": case_reference, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans, "trees": case_trees, "http": case_http, "cancel": case_cancel}
+CASES = {"reference": case_reference, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans, "trees": case_trees, "predict": case_predict, "http": case_http, "cancel": case_cancel}
 
 
 def main():

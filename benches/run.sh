@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The SQL benchmark. `make bench` builds, installs and starts a private server first, then comes here.
-#   CASE=reference,oulad,growth,kmeans,trees,http   which cases (default: these; cancel is the seventh)
+#   CASE=reference,oulad,growth,kmeans,trees,predict,http   which cases (default: these; cancel is the eighth)
 #   SIZE=1,10                            growth: millions of interactions (default 1,10; 100 takes 70 GB of disk)
 #   RUNS=5                               repetitions of each measurement
 #   DATA=DIR                             OULAD's files (default ../shared/data/oulad)
@@ -22,5 +22,5 @@ data=${DATA:-$here/../shared/data/oulad}
 # the peers get the cores that ours gets
 threads=$(nproc)
 export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads PYTHONDONTWRITEBYTECODE=1
-exec "$peers/bin/python" benches/bench.py --cases "${CASE:-reference,oulad,growth,kmeans,trees,http}" --sizes "${SIZE:-1,10}" \
+exec "$peers/bin/python" benches/bench.py --cases "${CASE:-reference,oulad,growth,kmeans,trees,predict,http}" --sizes "${SIZE:-1,10}" \
   --repetitions "${RUNS:-5}" --data "$data" ${KEEP:+--keep}

@@ -7,23 +7,15 @@
 # these out in October's large presentations: Friday for 30 days, Sunday for 60 (0 or 1 day there, 3 or 4 in February's).
 # shellcheck source=scripts/pg.sh
 source "$(dirname "$0")/../../scripts/pg.sh"
+# shellcheck source=scripts/oulad.sh
+source "$PROJECT/scripts/oulad.sh"
 export PATH=$PG_BIN:$PATH
 HERE=$PROJECT/benches/quality
 DATA=${1:-$PROJECT/../shared/data/oulad}
 
 query() { printf '%s\n' "$1" | psql -XAtq -v ON_ERROR_STOP=1; }
 if [ -z "${LOADED:-}" ]; then
-  if [ ! -d "$DATA" ]; then
-    warn "SKIPPED, nothing was measured: no directory $DATA (OULAD: https://analyse.kmi.open.ac.uk/open_dataset)"
-    exit 77
-  fi
-  DATA=$(cd "$DATA" && pwd -P)
-  pg_start quality "work_mem = '256MB'" "shared_buffers = '512MB'" "maintenance_work_mem = '256MB'" "jit = off"
-  pg_connect quality
-  createdb oulad_quality
-  export PGDATABASE=oulad_quality
-  query 'CREATE EXTENSION empatia'
-  step "COPY into the schema oulad" "$PROJECT/demo/oulad_load.sh" "$DATA"
+  oulad_start oulad_quality "$DATA"
   query "SELECT count(*) FROM empatia.create_warehouse(); SELECT empatia.add_client('ou', 'Open University', 'Europe/London');
          SELECT empatia.add_source('ou', 'oulad', 'oulad', '{\"forum_as_posts\": \"true\"}')" > /dev/null
   step "load" query "SELECT count(*) FROM empatia.load('ou')"

@@ -88,6 +88,28 @@ impl Account {
     }
 }
 
+/// The calling thread as the only thread of contexts: see [`ContextBuilder::on`].
+#[derive(Debug, Clone)]
+pub struct OwnThread(Arc<rayon::ThreadPool>);
+
+impl OwnThread {
+    /// Takes the calling thread, for as long as it lives: to be called once per thread, and kept.
+    ///
+    /// # Errors
+    /// [`EngineError::ThreadPool`] when it was taken already.
+    pub fn take() -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .use_current_thread()
+            .build()
+            .map_err(|e| EngineError::ThreadPool {
+                threads: 1,
+                reason: e.to_string(),
+            })?;
+        Ok(Self(Arc::new(pool)))
+    }
+}
+
 /// Threads, memory budget, cancel flag and progress of one statement.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -95,6 +117,7 @@ pub struct Context {
     /// A second flag that stops this context, but not the one it was made from.
     until: Option<Arc<AtomicBool>>,
     pool: Arc<rayon::ThreadPool>,
+    own_thread: bool,
     account: Arc<Account>,
     progress: Option<Arc<Progress>>,
 }
@@ -104,11 +127,19 @@ pub struct Context {
 pub struct ContextBuilder {
     cancel: Arc<AtomicBool>,
     threads: usize,
+    own: Option<OwnThread>,
     budget: usize,
     progress: Option<Arc<Progress>>,
 }
 
 impl ContextBuilder {
+    /// No threads: the work is done at once by the one that `own` was taken from, which is the only one that may use the context.
+    /// For what takes less time than starting a thread and waiting for it.
+    pub fn on(mut self, own: &OwnThread) -> Self {
+        self.own = Some(own.clone());
+        self
+    }
+
     /// Worker threads, 1..=[`MAX_THREADS`]. Default 1.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -139,6 +170,23 @@ impl ContextBuilder {
     /// [`EngineError::InvalidParameter`] for a thread count out of range, [`EngineError::ThreadPool`] when the
     /// operating system refuses the threads.
     pub fn build(self) -> Result<Context> {
+        Ok(Context {
+            own_thread: self.own.is_some(),
+            pool: match &self.own {
+                Some(own) => Arc::clone(&own.0),
+                None => self.pool()?,
+            },
+            cancel: self.cancel,
+            until: None,
+            account: Arc::new(Account {
+                budget: self.budget,
+                in_use: AtomicUsize::new(0),
+            }),
+            progress: self.progress,
+        })
+    }
+
+    fn pool(&self) -> Result<Arc<rayon::ThreadPool>> {
         if self.threads == 0 || self.threads > MAX_THREADS {
             return Err(EngineError::invalid(
                 "threads",
@@ -149,20 +197,10 @@ impl ContextBuilder {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .thread_name(|index| format!("empatia-{index}"))
-            .build()
-            .map_err(|e| EngineError::ThreadPool {
-                threads: self.threads,
-                reason: e.to_string(),
-            })?;
-        Ok(Context {
-            cancel: self.cancel,
-            until: None,
-            pool: Arc::new(pool),
-            account: Arc::new(Account {
-                budget: self.budget,
-                in_use: AtomicUsize::new(0),
-            }),
-            progress: self.progress,
+            .build();
+        pool.map(Arc::new).map_err(|e| EngineError::ThreadPool {
+            threads: self.threads,
+            reason: e.to_string(),
         })
     }
 }
@@ -173,35 +211,20 @@ impl Context {
         ContextBuilder {
             cancel: Arc::new(AtomicBool::new(false)),
             threads: 1,
+            own: None,
             budget: usize::MAX,
             progress: None,
         }
     }
 
-    /// A context of its own on the same threads: nothing reserved of a budget of `bytes`, not cancelled, no steps done. For short computations
-    /// one after the other, which starting threads would double.
-    #[must_use]
-    pub fn renewed(&self, bytes: usize) -> Self {
-        Self {
-            cancel: Arc::default(),
-            until: None,
-            pool: Arc::clone(&self.pool),
-            account: Arc::new(Account {
-                budget: bytes,
-                in_use: AtomicUsize::new(0),
-            }),
-            progress: Some(Arc::default()),
-        }
-    }
-
-    /// Runs `work` on the calling thread, which may start tasks on the pool's and look after them; returns when all have ended.
-    pub fn in_place_scope<'scope, R>(&self, work: impl FnOnce(&rayon::Scope<'scope>) -> R) -> R {
-        self.pool.in_place_scope(work)
-    }
-
     /// The cancel flag; storing true in it stops the computation at its next check.
     pub fn cancel_flag(&self) -> &Arc<AtomicBool> {
         &self.cancel
+    }
+
+    /// Whether it has no threads of its own: [`ContextBuilder::on`].
+    pub fn is_on_own_thread(&self) -> bool {
+        self.own_thread
     }
 
     /// Worker threads of the pool.
@@ -351,6 +374,33 @@ mod tests {
         });
         assert_eq!((threads, ctx.threads()), (3, 3));
         assert!(name.starts_with("empatia-"), "{name}");
+    }
+
+    #[test]
+    fn own_thread_does_the_work_itself_and_for_one_context_after_the_other() {
+        std::thread::spawn(|| {
+            use rayon::prelude::*;
+            let here = std::thread::current().id();
+            let own = OwnThread::take().unwrap();
+            for budget in [10, 20] {
+                let ctx = Context::builder()
+                    .threads(4)
+                    .on(&own)
+                    .memory_budget(budget)
+                    .build()
+                    .unwrap();
+                let on: Vec<_> = ctx.run(|| (0..100).into_par_iter().map(|_| std::thread::current().id()).collect());
+                assert!(on.iter().all(|thread| *thread == here));
+                assert_eq!((ctx.threads(), ctx.budget(), ctx.is_on_own_thread()), (1, budget, true));
+            }
+            assert!(OwnThread::take().is_err());
+            // other pools still work from here
+            let others = Context::builder().threads(2).build().unwrap();
+            let sum: usize = others.run(|| (0..1000usize).into_par_iter().sum());
+            assert_eq!((sum, others.is_on_own_thread()), (499_500, false));
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -115,7 +115,9 @@ impl<'a> Dense<'a> {
 
     fn activity(&self, m: usize, t: usize) -> i64 {
         let counts = self.rows[m][t].0;
-        counts[0] + counts[1] + counts[2] + counts[3] + counts[4] + counts[7]
+        // work that was due in the period may have been handed in in any
+        let handed_in = if self.unit.basis == Basis::Due { 0 } else { counts[7] };
+        counts[0] + counts[1] + counts[2] + counts[3] + counts[4] + handed_in
     }
 
     fn window(&self, t: usize) -> std::ops::RangeInclusive<usize> {

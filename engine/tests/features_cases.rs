@@ -33,7 +33,7 @@ fn numbers_of_a_unit_of_three_members_worked_out_by_hand() {
     };
     let members = [member(10), member(20), member(30)];
     let recipe: FeatureRecipe = serde_json::from_str(
-        r#"{"measures":["posts","assigned_exercises","submitted_exercises","late_exercises","grade_avg"],"history":2,"lags":1}"#,
+        r#"{"measures":["posts","assigned_exercises","submitted_exercises","late_exercises","grade_avg"],"history":2,"lags":1,"age":true}"#,
     )
     .unwrap();
     let ctx = Context::builder().build().unwrap();

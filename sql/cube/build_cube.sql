@@ -59,6 +59,7 @@ DECLARE
     reassigned text[];
     reported boolean;
 BEGIN
+    full_build := coalesce(full_build, false);
     PERFORM empatia._combinations(level, grain);
     FOR who IN SELECT * FROM empatia._clients(client) LOOP
         IF range.range_from IS NULL THEN

@@ -151,6 +151,9 @@ DECLARE
     hint text;
 BEGIN
     PERFORM empatia._dataset_definition(dataset);
+    IF path IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'expected the path of a folder, found null');
+    END IF;
     FOR one IN SELECT f.name, f.path FROM empatia._list_server_files(path) f
                WHERE lower(f.name) LIKE replace(replace(replace(replace(lower(coalesce(pattern, '*')), '\', '\\'), '%', '\%'), '_', '\_'), '*', '%') ORDER BY f.name
     LOOP

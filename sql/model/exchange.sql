@@ -52,7 +52,17 @@ DECLARE
     new_version bigint;
 BEGIN
     SELECT * INTO packed FROM empatia._unpack_model(bytes);
-    m := jsonb_populate_record(NULL::empatia.model, packed.registry);
+    IF jsonb_typeof(packed.registry) = 'object' THEN
+        m := jsonb_populate_record(NULL::empatia.model, packed.registry);
+    END IF;
+    -- the checksum says that it arrived as it was sent, not that it is what export_model() writes
+    IF num_nulls(m.algorithm, m.target, m.features, m.parameters, m.metrics, m.rows, m.distinct_rows, m.seconds, m.seed, m.fingerprint, m.extension_version) > 0
+       OR jsonb_typeof(m.parameters) <> 'object' OR jsonb_typeof(m.metrics) <> 'object' OR jsonb_typeof(m.report) <> 'object'
+       OR jsonb_path_exists(m.metrics, '$.*.pooled ? (@.type() != "number" && @.type() != "null")')
+       -- a model of a table is a classifier without a recipe of the cube
+       OR (m.name IS NOT NULL) <> (substr(packed.encoded, 7, 4) = 'CLSF'::bytea) THEN
+        PERFORM empatia._fail('data_corrupted', 'the packed model contradicts its entry in the registry, or the entry is not whole', 'export_model() makes models that can be imported.');
+    END IF;
     IF m.name IS NOT NULL AND (level IS NOT NULL OR grain IS NOT NULL OR client IS NOT NULL) THEN
         PERFORM empatia._fail('invalid_parameter_value', format('model "%s" is one of a table: it has no level, grain or client', m.name), 'Leave them out: import_model(bytes).');
     END IF;
@@ -68,6 +78,10 @@ BEGIN
             m.rows, m.distinct_rows, m.seconds, m.seed, m.fingerprint, m.extension_version, packed.classes, m.positive, m.threshold, m.students, m.recipe, m.report,
             packed.encoded, packed.evaluation)
     RETURNING version INTO new_version;
+    IF m.name IS NOT NULL THEN
+        -- its recipe is read only now
+        PERFORM FROM empatia._predict(new_version, '{}', 0, 'pt');
+    END IF;
     RETURN new_version;
 END
 $$;

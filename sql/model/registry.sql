@@ -39,13 +39,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION empatia._classifier_for(text, text, integer) IS 'classifier in use for a client at a level and grain: its own before that of all clients; null: none, the segments are the classes';
 
+-- Held to the end of the transaction from before the present deployment is looked at: the history has an order, and nothing in it came after itself.
+CREATE FUNCTION empatia._lock_deployments(name text, level text, grain text, client_id integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT pg_advisory_xact_lock(CASE WHEN name IS NOT NULL THEN hashtextextended('empatia.deploy/' || name, 1)
+                                      ELSE hashtextextended(concat_ws('/', 'empatia.deploy', level, grain, client_id), 0) END)
+$$;
+COMMENT ON FUNCTION empatia._lock_deployments(text, text, text, integer) IS 'lets one session at a time change what is in use under a name, or at a level and grain of a client';
+
 CREATE FUNCTION empatia._record_deployment(level text, grain text, client_id integer, version bigint, action text, reason text) RETURNS empatia.deploy_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     done empatia.deploy_row;
 BEGIN
-    -- two at once: the history has an order
-    PERFORM pg_advisory_xact_lock(hashtextextended(concat_ws('/', 'empatia.deploy', level, grain, client_id), 0));
+    PERFORM empatia._lock_deployments(NULL, level, grain, client_id);
     SELECT d.version INTO done.previous_version FROM empatia._deployed(level, grain, client_id) d;
     INSERT INTO empatia.deployment (level, grain, client_id, version, previous_version, action, reason)
         VALUES (level, grain, client_id, version, done.previous_version, action, reason) RETURNING deployment_id INTO done.deployment_id;
@@ -67,6 +74,7 @@ DECLARE
     present empatia.deployment;
     done empatia.deploy_row;
 BEGIN
+    PERFORM empatia._lock_deployments(m.name, m.level, m.grain, m.client_id);
     present := empatia._in_use(m);
     IF present.version = version THEN
         done := (present.deployment_id, m.level, m.grain, m.client, version, present.previous_version, present.action, 'in use already, nothing changed');
@@ -88,6 +96,7 @@ DECLARE
     came record;
 BEGIN
     PERFORM empatia._check_combination(level, grain);
+    PERFORM empatia._lock_deployments(NULL, level, grain, id);
     present := empatia._deployed(level, grain, id);
     IF present.version IS NULL THEN
         PERFORM empatia._fail('object_not_in_prerequisite_state',

@@ -150,10 +150,12 @@ CREATE FUNCTION empatia._deploy_if_better(version bigint) RETURNS TABLE (deploye
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     m CONSTANT empatia.model := empatia._classifier(version);
-    present empatia.deployment := empatia._in_use(m);
+    present empatia.deployment;
     old bytea;
     found record;
 BEGIN
+    PERFORM empatia._lock_deployments(m.name, m.level, m.grain, m.client_id);
+    present := empatia._in_use(m);
     SELECT r.evaluation INTO old FROM empatia.model r WHERE r.version = present.version;
     SELECT * INTO found FROM empatia._compare_evaluations(m.evaluation, old);
     deployed := found.comparable AND found.difference > 2 * found.standard_error;
@@ -238,7 +240,7 @@ BEGIN
     PERFORM empatia._check_training(algorithm, search, time_budget, seed, deploy);
     PERFORM empatia._check_options('options', options, ARRAY['folds', 'min_rows', 'calibrate', 'class_weight', 'metric', 'positive', 'negative', 'horizon', 'population',
         'window_days', 'at_risk', 'test_periods', 'windows', 'candidates', 'space', 'costs', 'max_rows']);
-    PERFORM empatia._check_options('parameters', parameters, ARRAY(SELECT jsonb_object_keys(parameters)));
+    PERFORM empatia._check_options('parameters', parameters, ARRAY(SELECT jsonb_object_keys(CASE jsonb_typeof(parameters) WHEN 'object' THEN parameters END)));
     min_rows := empatia._option_number(options, 'min_rows', 1, 1e9, 10);
     IF wanted IS NULL THEN
         wanted := empatia._choose_target(level, grain, id, min_rows);
@@ -266,8 +268,9 @@ BEGIN
     FROM jsonb_to_record(fitted.report #> '{cube,labels}') AS l (without_member bigint, without_period bigint, repeated bigint)
     WHERE l.without_member + l.without_period + l.repeated > 0;
     notes := coalesce(extra, notes);
-    IF fitted.report #>> '{cube,assignment_basis}' = 'universe' AND wanted <> 'segment' AND 'assigned_exercises' = ANY (fitted.features) THEN
-        notes := notes || 'assigned_exercises counts assignments of later periods too (setting assignment_basis)'::text;
+    IF wanted <> 'segment' AND fitted.report #> '{cube,looking_ahead}' <> '[]' THEN
+        notes := notes || format('features that count what lies in later periods, too (setting assignment_basis): %s',
+            (SELECT string_agg(a.name, ', ') FROM jsonb_array_elements_text(fitted.report #> '{cube,looking_ahead}') a (name)));
     END IF;
     INSERT INTO empatia.model (level, grain, client_id, client, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds,
                                seed, fingerprint, extension_version, classes, positive, threshold, students, recipe, report, encoded, evaluation)

@@ -20,15 +20,15 @@ BEGIN
         SELECT 'empatia_step_last_duration_seconds', 'gauge', 'how long it took', l.labels, l.seconds FROM last l;
     RETURN QUERY
         SELECT 'empatia_model_created_timestamp_seconds', 'gauge', 'when the classifier in use was trained', u.labels, extract(epoch FROM u.created_at)::double precision
-        FROM (SELECT DISTINCT ON (d.level, d.grain, d.client_id) d.version, m.created_at,
-                     jsonb_strip_nulls(jsonb_build_object('version', m.version::text, 'target', m.target, 'level', d.level, 'grain', d.grain, 'client', m.client)) AS labels
-              FROM empatia.deployment d LEFT JOIN empatia.model m USING (version) ORDER BY d.level, d.grain, d.client_id, d.deployment_id DESC) u
+        FROM (SELECT DISTINCT ON (d.level, d.grain, d.client_id, d.name) d.version, m.created_at,
+                     jsonb_strip_nulls(jsonb_build_object('version', m.version::text, 'target', m.target, 'level', d.level, 'grain', d.grain, 'client', m.client, 'model', d.name)) AS labels
+              FROM empatia.deployment d LEFT JOIN empatia.model m USING (version) ORDER BY d.level, d.grain, d.client_id, d.name, d.deployment_id DESC) u
         WHERE u.version IS NOT NULL
         UNION ALL
         SELECT 'empatia_model_score', 'gauge', 'out-of-fold score of the classifier in use',
-               jsonb_strip_nulls(jsonb_build_object('version', u.version::text, 'level', u.level, 'grain', u.grain, 'client', u.client, 'metric', e.key)), (e.value ->> 'pooled')::double precision
-        FROM (SELECT DISTINCT ON (d.level, d.grain, d.client_id) d.version, d.level, d.grain, m.client, m.metrics
-              FROM empatia.deployment d LEFT JOIN empatia.model m USING (version) ORDER BY d.level, d.grain, d.client_id, d.deployment_id DESC) u, jsonb_each(u.metrics) e
+               jsonb_strip_nulls(jsonb_build_object('version', u.version::text, 'level', u.level, 'grain', u.grain, 'client', u.client, 'model', u.name, 'metric', e.key)), (e.value ->> 'pooled')::double precision
+        FROM (SELECT DISTINCT ON (d.level, d.grain, d.client_id, d.name) d.version, d.level, d.grain, d.name, m.client, m.metrics
+              FROM empatia.deployment d LEFT JOIN empatia.model m USING (version) ORDER BY d.level, d.grain, d.client_id, d.name, d.deployment_id DESC) u, jsonb_each(u.metrics) e
         WHERE e.value ->> 'pooled' IS NOT NULL;
     -- without a warehouse there is no more to say
     IF NOT EXISTS (SELECT FROM empatia.warehouse) THEN

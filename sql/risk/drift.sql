@@ -75,6 +75,9 @@ DECLARE
     any_row boolean;
     found jsonb;
 BEGIN
+    IF check_drift.since IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'since must not be null', 'Leave it out for 30 days.');
+    END IF;
     IF check_drift.model IS NOT NULL THEN
         PERFORM empatia._table_model(check_drift.model); -- an error where there is none
     END IF;
@@ -125,18 +128,36 @@ END
 $$;
 COMMENT ON FUNCTION empatia.check_drift(text, interval, boolean) IS 'writes the drift of recorded predictions into drift_history, of one model of a table or of all; retrains those with a shift where asked to';
 
+-- Target and relation are SQL of whoever made the model, and run with the rights of whoever trains it again.
+CREATE FUNCTION empatia._retrain_problem(m empatia.model, OUT problem text, OUT remedy text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF m.parameters -> 'arguments' IS NULL OR m.parameters ? 'imported' THEN
+        problem := 'it was imported';
+    ELSIF to_regclass(m.relation) IS NULL THEN
+        problem := format('relation %s is gone', m.relation);
+    ELSIF NOT coalesce(pg_has_role(to_regrole(quote_ident(m.created_by))::oid, CURRENT_USER::regrole::oid, 'MEMBER'), false) THEN
+        problem := format('it was made by %s, whose SQL would run with the rights of %s', quote_ident(m.created_by), quote_ident(CURRENT_USER));
+        remedy := format('SET ROLE %I first, or call train_table() with a target that you have read.', m.created_by);
+    END IF;
+    remedy := coalesce(remedy, 'Call train_table() with the relation to learn from.');
+END
+$$;
+COMMENT ON FUNCTION empatia._retrain_problem(empatia.model) IS 'why a model of a table cannot be trained again as it was, and what to do; null: it can';
+
 CREATE FUNCTION empatia.retrain_table(model text) RETURNS SETOF empatia.train_table_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     used CONSTANT bigint := empatia._table_model(model);
     m empatia.model;
     a jsonb;
+    found record;
 BEGIN
     SELECT * INTO m FROM empatia.model r WHERE r.version = used;
     a := m.parameters -> 'arguments';
-    IF a IS NULL OR to_regclass(m.relation) IS NULL THEN
-        PERFORM empatia._fail('object_not_in_prerequisite_state', format('model "%s" cannot be trained again: %s', m.name,
-            CASE WHEN a IS NULL THEN 'it was imported' ELSE format('relation %s is gone', m.relation) END), 'Call train_table() with the relation to learn from.');
+    found := empatia._retrain_problem(m);
+    IF found.problem IS NOT NULL THEN
+        PERFORM empatia._fail('object_not_in_prerequisite_state', format('model "%s" cannot be trained again: %s', m.name, found.problem), found.remedy);
     END IF;
     RETURN QUERY SELECT * FROM empatia.train_table(m.name, m.relation::regclass, m.target,
         ARRAY(SELECT jsonb_array_elements_text(m.recipe -> 'key')), m.recipe ->> 'time_column', (m.recipe ->> 'target_lead')::integer,

@@ -65,6 +65,9 @@ DECLARE
     expressions text[];
     other text;
 BEGIN
+    IF relation IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'expected a relation, found null');
+    END IF;
     SELECT array_agg(c.name ORDER BY c.place), array_agg(c.kind ORDER BY c.place), array_agg(c.expression ORDER BY c.place),
            string_agg(format('%s is %s, expected %s', c.name, c.kind, w.kind), '; ') FILTER (WHERE (c.kind = 'text') <> (w.kind = 'text'))
     INTO names, kinds, expressions, other
@@ -93,6 +96,9 @@ DECLARE
     spoken CONSTANT text := coalesce(predict_rows.language, empatia._setting_value('language'), 'pt');
     place CONSTANT text := CASE WHEN record THEN empatia._prediction_table() END;
 BEGIN
+    IF predict_rows.factors IS NULL THEN
+        PERFORM empatia._fail('null_value_not_allowed', 'factors must not be null', 'factors => 0 leaves the reasons out.');
+    END IF;
     IF place IS NULL THEN
         RETURN QUERY SELECT p.student_id, p.risk_score, p.class, p.factors, p.imputed, used FROM empatia._predict_rows(used, source.query, source.names, source.kinds, predict_rows.factors, spoken) p;
         RETURN;

@@ -22,8 +22,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     done empatia.deploy_row;
 BEGIN
-    -- two at once: the history has an order
-    PERFORM pg_advisory_xact_lock(hashtextextended('empatia.deploy/' || name, 1));
+    PERFORM empatia._lock_deployments(name, NULL, NULL, NULL);
     SELECT d.version INTO done.previous_version FROM empatia._deployed_named(name) d;
     INSERT INTO empatia.deployment (name, version, previous_version, action, reason)
         VALUES (name, version, done.previous_version, action, reason) RETURNING deployment_id INTO done.deployment_id;
@@ -38,9 +37,11 @@ COMMENT ON FUNCTION empatia._record_named_deployment(text, bigint, text, text) I
 CREATE FUNCTION empatia.rollback(model text) RETURNS empatia.deploy_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    present CONSTANT empatia.deployment := empatia._deployed_named(model);
+    present empatia.deployment;
     came bigint;
 BEGIN
+    PERFORM empatia._lock_deployments(model, NULL, NULL, NULL);
+    present := empatia._deployed_named(model);
     IF present.version IS NULL THEN
         PERFORM empatia._fail('object_not_in_prerequisite_state', format('no model "%s" is in use', coalesce(model, 'null')),
             'SELECT * FROM empatia.deployment ORDER BY deployment_id DESC shows the history.');

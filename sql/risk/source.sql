@@ -5,7 +5,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT a.attnum::integer, a.attname::text, k.kind,
            CASE k.kind WHEN 'number' THEN format('%I::double precision', a.attname)
                        WHEN 'boolean' THEN format('%I::integer::double precision', a.attname)
-                       WHEN 'date' THEN format('(%I - date ''2000-01-01'')::double precision', a.attname)
+                       -- the epoch of an infinite date is infinite too, and refused by the column's name
+                       WHEN 'date' THEN format('date_part(''epoch'', %I) / 86400 - 10957', a.attname)
                        WHEN 'instant' THEN format('extract(epoch FROM %I)::double precision / 86400 - 10957', a.attname)
                        WHEN 'text' THEN format('nullif(btrim(%I::text), '''')', a.attname) END
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid

@@ -90,7 +90,8 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('empatia.prediction', 0));
-    IF to_regclass(empatia._render('{results}.{part}', 'part', quote_ident(part))) IS NOT NULL THEN
+    -- looked up in the table: what to_regclass() has not found before the wait it does not find after it either
+    IF EXISTS (SELECT FROM pg_class c WHERE c.relname = part AND c.relnamespace = (SELECT p.relnamespace FROM pg_class p WHERE p.oid = parent)) THEN
         RETURN false;
     END IF;
     EXECUTE empatia._render('SELECT EXISTS (SELECT FROM {results}.prediction_other WHERE predicted_at >= $1 AND predicted_at < $2)')
@@ -116,9 +117,12 @@ BEGIN
     IF months_ahead IS NULL OR months_ahead NOT BETWEEN 0 AND 120 THEN
         PERFORM empatia._fail('invalid_parameter_value', format('months_ahead must be from 0 to 120, not %s', coalesce(months_ahead::text, 'null')));
     END IF;
+    -- two at once: the second waits before it has touched a partition that the first one needs
+    PERFORM pg_advisory_xact_lock(hashtextextended('empatia.prediction', 0));
     PERFORM empatia._ensure_predictions();
-    -- months that fell into the default partition
-    FOR month IN EXECUTE empatia._render('SELECT DISTINCT date_trunc(''month'', predicted_at, ''UTC'') FROM {results}.prediction_other ORDER BY 1') LOOP
+    -- months that fell into the default partition; whoever may write a prediction may also date it as nobody else does
+    FOR month IN EXECUTE empatia._render('SELECT DISTINCT date_trunc(''month'', predicted_at, ''UTC'') FROM {results}.prediction_other WHERE predicted_at BETWEEN ''1970-01-01'' AND $1 ORDER BY 1')
+                 USING clock_timestamp() + interval '1 day' LOOP
         EXECUTE empatia._render('CREATE TEMPORARY TABLE empatia_moved AS SELECT * FROM {results}.prediction_other WHERE predicted_at >= $1 AND predicted_at < $2')
             USING month, date_trunc('month', month + interval '40 days', 'UTC');
         EXECUTE empatia._render('DELETE FROM {results}.prediction_other WHERE predicted_at >= $1 AND predicted_at < $2') USING month, date_trunc('month', month + interval '40 days', 'UTC');
@@ -149,6 +153,13 @@ BEGIN
         action := 'dropped: older than ' || keep;
         RETURN NEXT;
     END LOOP;
+    EXECUTE empatia._render('DELETE FROM {results}.prediction_other WHERE predicted_at < $1') USING oldest;
+    GET DIAGNOSTICS rows = ROW_COUNT;
+    IF rows > 0 THEN
+        partition := 'prediction_other';
+        action := 'deleted: older than ' || keep;
+        RETURN NEXT;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION empatia.maintain_predictions(integer) IS 'creates the partitions of predictions of the coming months, and drops those older than the setting prediction_retention';

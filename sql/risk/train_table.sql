@@ -20,6 +20,10 @@ BEGIN
     END IF;
     PERFORM empatia._check_options('options', options, ARRAY['folds', 'min_rows', 'calibrate', 'class_weight', 'metric', 'positive', 'negative', 'test_periods', 'windows', 'gap',
         'candidates', 'space', 'costs', 'impute', 'leak_guard', 'aliases', 'lead_step']);
+    -- predict() reads them, long after
+    IF jsonb_typeof(options -> 'aliases') <> 'object' OR jsonb_path_exists(options, 'strict $.aliases.* ? (@.type() != "string")', silent => true) THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('option "aliases": expected an object of names and columns, found %s', options -> 'aliases'), 'For example {"aliases": {"nota": "grade"}}.');
+    END IF;
     PERFORM empatia._check_columns('key', relation, key);
     PERFORM empatia._check_columns('time_column', relation, CASE WHEN time_column IS NOT NULL THEN ARRAY[time_column] END);
 END
@@ -166,6 +170,7 @@ DECLARE
 BEGIN
     PERFORM empatia._check_train_table('find_leaks', relation, target, key, time_column, target_lead, '{}');
     PERFORM empatia._check_options('options', options, ARRAY['limit', 'max_rows', 'max_pairs', 'max_terms']);
+    PERFORM empatia._check_columns('allow_leaks', relation, allow_leaks);
     chosen := empatia._table_features(relation, NULL, NULL, key, time_column);
     of_target := empatia._inspect_target(relation, target);
     report := empatia._find_leaks(empatia._table_query(relation, chosen.expressions, of_target.expression, key, time_column, target_lead, '1 year'),

@@ -1,7 +1,7 @@
 //! `empatia._classify_with()`: what a classifier says of every row of a client's part of the cube.
 //!
-//! [`CubeRows`] gives the rows unit by unit. Their distinct vectors are collected and judged, many at a time, on all threads; then
-//! [`Predictions`] compares the verdicts with the stored ones and writes what differs. A unit whose rows are, by their
+//! [`CubeRows`] gives the rows unit by unit. Their distinct vectors are collected and judged, many at a time, on all threads, while the next
+//! are read; then [`Predictions`] compares the verdicts with the stored ones and writes what differs. A unit whose rows are, by their
 //! fingerprint, those that its stored predictions were made from can be skipped.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use empatia_engine::context::{Context, Reservation};
 use empatia_engine::data::Fingerprint;
+use empatia_engine::error::EngineError;
 use empatia_engine::feature::{CubeModel, FeatureVectors, UnitRows};
 use empatia_engine::words::{Dictionary, Judge, Verdict};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -23,7 +24,7 @@ use super::predictions::{Kind, Predicted, Predictions, Which};
 use super::reason_texts::ReasonTexts;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
-use crate::pg::threads::{compute, start_context, Limits};
+use crate::pg::threads::{beside, start_context, Beside, Limits};
 
 /// Distinct vectors that are judged at a time.
 const JUDGED: usize = 1 << 15;
@@ -61,10 +62,13 @@ fn classify_with(
     let build = build.ok_or_else(|| Error::not_ready(format!("the cube has no part {level} x {grain}")))?;
     let context = start_context(Limits::from_settings())?;
     let texts = ReasonTexts::read()?;
-    let mut pass = Pass::new(&context, &part, results, &build, &cube_model, &texts, trusting)?;
-    pass.run()?;
-    let predicted = pass.predicted;
-    let written = pass.finish()?;
+    let judge = judge(&cube_model, &texts);
+    let work = |batch| judged(&context, &judge, batch);
+    let (predicted, written) = beside(&context, work, |thread| {
+        let mut pass = Pass::new(&context, &part, results, &build, &cube_model, thread, trusting)?;
+        pass.run()?;
+        Ok((pass.predicted, pass.finish()?))
+    })?;
     debug1!(
         "predictions of {level} x {grain} of client {client_id}: {predicted} judged, {} written, {} removed, {:.3} s",
         written.0,
@@ -79,27 +83,56 @@ fn classify_with(
     )))
 }
 
-/// One call: what it works with and what it did so far.
-struct Pass<'a> {
+/// Vectors that were judged, forgotten again, with their verdicts and the words that are new.
+type Judged = (FeatureVectors, Vec<Verdict>, Dictionary);
+
+/// On a thread of its own.
+fn judged(context: &Context, judge: &Judge<'_>, mut vectors: FeatureVectors) -> Result<Judged, EngineError> {
+    let n = vectors.len();
+    let _table = context.reserve_for::<f64>(n * vectors.names().count())?;
+    let table = vectors.table(0, n)?;
+    vectors.clear();
+    let mut dictionary = Dictionary::new();
+    let verdicts = judge.judge(context, &table, &mut dictionary)?;
+    Ok((vectors, verdicts, dictionary))
+}
+
+/// Some units' rows that are compared and written together.
+#[derive(Default)]
+struct Section {
+    own: Vec<Predicted>,
+    shared: Vec<Predicted>,
+    /// Units that are not skipped.
+    units: Vec<i64>,
+    /// Units up to which stored rows are compared; those of the section before are done.
+    from: i64,
+    last: i64,
+    /// Vectors that were given away to be judged, and what came back.
+    given: usize,
+    verdicts: Vec<Verdict>,
+}
+
+/// One call: what it works with and what it did so far. While vectors are judged on other threads, the next are read and those before written.
+struct Pass<'a, 't> {
     context: &'a Context,
     part: &'a Part,
     build: &'a Build,
     cube_model: &'a CubeModel,
-    judge: Judge<'a>,
+    thread: &'a mut Beside<'t, FeatureVectors, Judged>,
     attributes: StudentAttributes,
     trusting: bool,
     /// Fingerprints of the units as they are stored, and as they are.
     before: HashMap<i64, i64>,
     after: Vec<(i64, i64)>,
-    /// Not judged yet; the first of them is number `verdicts.len()`.
+    /// Not given away yet.
     vectors: FeatureVectors,
-    verdicts: Vec<Verdict>,
-    own: Vec<Predicted>,
-    shared: Vec<Predicted>,
-    /// Units since the last writing that are not skipped.
-    units: Vec<i64>,
-    /// First unit whose stored rows were not compared yet.
-    from: i64,
+    /// Those that came back.
+    spare: Option<FeatureVectors>,
+    now: Section,
+    /// Complete but for its last verdicts.
+    waiting: Option<Section>,
+    /// Written; its memory is used again.
+    free: Section,
     predictions: Predictions<'a>,
     defaults: Predictions<'a>,
     dictionary: Dictionary,
@@ -107,36 +140,39 @@ struct Pass<'a> {
     reserved: Reservation,
 }
 
-impl<'a> Pass<'a> {
+impl<'a, 't> Pass<'a, 't> {
     fn new(
         context: &'a Context,
         part: &'a Part,
         results: &'a str,
         build: &'a Build,
         cube_model: &'a CubeModel,
-        texts: &ReasonTexts,
+        thread: &'a mut Beside<'t, FeatureVectors, Judged>,
         trusting: bool,
     ) -> Result<Self> {
         let recipe = &cube_model.recipe;
-        let attributes = cube_model::attributes(context, Some(build.client), cube_model)?;
+        let attributes = cube_model::attributes(context, Some(build.client), None, cube_model)?;
+        let vectors = || FeatureVectors::new(context, recipe, build.basis, attributes.attributes().columns());
         // levels of attributes are numbered as they are found: their numbers are no fingerprint
         let trusting = trusting && recipe.attributes.is_empty();
         Ok(Self {
             context,
             part,
             build,
-            judge: judge(cube_model, texts),
             cube_model,
+            thread,
             trusting,
             before: Marks::new(part, build.client).units()?,
             after: Vec::new(),
-            vectors: FeatureVectors::new(context, recipe, build.basis, attributes.attributes().columns())?,
+            vectors: vectors()?,
+            spare: Some(vectors()?),
             attributes,
-            verdicts: Vec::new(),
-            own: Vec::new(),
-            shared: Vec::new(),
-            units: Vec::new(),
-            from: i64::MIN,
+            now: Section {
+                from: i64::MIN,
+                ..Section::default()
+            },
+            waiting: None,
+            free: Section::default(),
             predictions: Predictions::new(part, results, build.client, Kind::Own)?,
             defaults: Predictions::new(part, results, build.client, Kind::Default)?,
             dictionary: Dictionary::new(),
@@ -149,7 +185,7 @@ impl<'a> Pass<'a> {
         let structure = Structure::read(self.context, self.part, self.build, None)?;
         let attributes = std::mem::replace(
             &mut self.attributes,
-            StudentAttributes::read(self.context, None, &[], None)?,
+            StudentAttributes::read(self.context, None, None, &[], None)?,
         );
         let rows = CubeRows {
             ctx: self.context,
@@ -162,7 +198,9 @@ impl<'a> Pass<'a> {
             writing: true,
         };
         rows.each_unit(|_| 0, |unit, rows| self.unit(unit, rows))?;
-        self.write(i64::MAX)?;
+        self.end_section(i64::MAX)?;
+        self.take_verdicts()?;
+        self.write_waiting()?;
         if self.trusting {
             // units that are gone have no rows to be compared
             let now: std::collections::HashSet<i64> = self.after.iter().map(|(unit, _)| *unit).collect();
@@ -184,7 +222,7 @@ impl<'a> Pass<'a> {
                 return Ok(());
             }
         }
-        self.units.push(unit);
+        self.now.units.push(unit);
         let mut print = Fingerprint::default();
         let trusting = self.trusting;
         visit(&self.build.periods, rows, |kind, key, vector| {
@@ -196,8 +234,8 @@ impl<'a> Pass<'a> {
         if !trusting {
             self.after.push((unit, print.value()));
         }
-        if self.own.len() + self.shared.len() >= WRITTEN {
-            self.write(unit)?;
+        if self.now.own.len() + self.now.shared.len() >= WRITTEN {
+            self.end_section(unit)?;
         }
         Ok(())
     }
@@ -208,58 +246,85 @@ impl<'a> Pass<'a> {
             Err(error) if self.vectors.is_empty() => return Err(error.into()),
             // no room for more: those that are there are judged first
             Err(_) => {
-                self.judge()?;
+                self.give_away()?;
+                self.take_verdicts()?;
                 self.vectors.insert(vector)?
             }
         };
         let predicted = Predicted {
             key,
-            verdict: (self.verdicts.len() + number) as u32,
+            verdict: (self.now.given + number) as u32,
         };
         match kind {
-            Kind::Own => push(&mut self.own, predicted, &mut self.reserved)?,
-            Kind::Default => push(&mut self.shared, predicted, &mut self.reserved)?,
+            Kind::Own => push(&mut self.now.own, predicted, &mut self.reserved)?,
+            Kind::Default => push(&mut self.now.shared, predicted, &mut self.reserved)?,
         }
         if self.vectors.len() == JUDGED {
-            self.judge()?;
+            self.give_away()?;
         }
         Ok(())
     }
 
-    /// Judges the vectors that were collected.
-    fn judge(&mut self) -> Result<()> {
-        if self.vectors.is_empty() {
+    /// Has the vectors that were collected judged, and writes meanwhile.
+    fn give_away(&mut self) -> Result<()> {
+        self.take_verdicts()?;
+        if !self.vectors.is_empty() {
+            let spare = self
+                .spare
+                .take()
+                .ok_or_else(|| Error::internal("vectors were not given back"))?;
+            let vectors = std::mem::replace(&mut self.vectors, spare);
+            self.now.given += vectors.len();
+            self.thread.start(vectors)?;
+        }
+        self.write_waiting()
+    }
+
+    /// Waits for what is being judged.
+    fn take_verdicts(&mut self) -> Result<()> {
+        let Some((vectors, verdicts, dictionary)) = self.thread.finish()? else {
             return Ok(());
-        }
-        let n = self.vectors.len();
-        let width = self.cube_model.model.columns().len();
-        let _table = self.context.reserve_for::<f64>(n * width)?;
-        let table = self.vectors.table(0, n)?;
-        let (context, judge, dictionary) = (self.context, &self.judge, &mut self.dictionary);
-        let verdicts = compute(context, || judge.judge(context, &table, dictionary))?;
+        };
+        self.spare = Some(vectors);
+        self.dictionary.extend(dictionary);
+        let section = self.waiting.as_mut().unwrap_or(&mut self.now);
         for verdict in verdicts {
-            push(&mut self.verdicts, verdict, &mut self.reserved)?;
+            push(&mut section.verdicts, verdict, &mut self.reserved)?;
         }
-        self.vectors.clear();
         Ok(())
     }
 
-    /// Compares and writes what was collected, of units up to `last`.
-    fn write(&mut self, last: i64) -> Result<()> {
-        self.judge()?;
-        self.predicted += (self.own.len() + self.shared.len()) as u64;
-        self.shared.sort_unstable_by_key(|row| row.key);
-        let which = match self.trusting {
-            true => Which::Units(&self.units),
-            false => Which::Between(self.from, last),
+    /// No more rows for this section, which is of units up to `last`.
+    fn end_section(&mut self, last: i64) -> Result<()> {
+        self.give_away()?;
+        self.now.last = last;
+        let next = Section {
+            from: last.saturating_add(1),
+            ..std::mem::take(&mut self.free)
         };
-        self.predictions.settle(which, &self.own, &self.verdicts)?;
-        self.defaults.settle(which, &self.shared, &self.verdicts)?;
-        self.from = last.saturating_add(1);
-        self.units.clear();
-        self.own.clear();
-        self.shared.clear();
-        self.verdicts.clear();
+        self.waiting = Some(std::mem::replace(&mut self.now, next));
+        Ok(())
+    }
+
+    /// Compares and writes a section that has all of its verdicts.
+    fn write_waiting(&mut self) -> Result<()> {
+        let Some(mut section) = self.waiting.take() else {
+            return Ok(());
+        };
+        self.predicted += (section.own.len() + section.shared.len()) as u64;
+        section.shared.sort_unstable_by_key(|row| row.key);
+        let which = match self.trusting {
+            true => Which::Units(&section.units),
+            false => Which::Between(section.from, section.last),
+        };
+        self.predictions.settle(which, &section.own, &section.verdicts)?;
+        self.defaults.settle(which, &section.shared, &section.verdicts)?;
+        section.units.clear();
+        section.own.clear();
+        section.shared.clear();
+        section.verdicts.clear();
+        section.given = 0;
+        self.free = section;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::cube_structure::{builds, Build, Structure};
 use super::part::Part;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
+use crate::pg::json::Document;
 use crate::pg::threads::{start_context, Limits};
 
 /// About what a row of the answer takes, per feature.
@@ -25,7 +26,7 @@ fn cube_features(
     level: &str,
     grain: &str,
     client_id: i32,
-    recipe: JsonB,
+    recipe: Document,
     unit_id: default!(Option<i64>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -61,7 +62,7 @@ fn read(
         ..Limits::from_settings()
     })?;
     recipe.check().map_err(Error::from)?;
-    let attributes = StudentAttributes::read(&context, Some(build.client), &recipe.attributes, None)?;
+    let attributes = StudentAttributes::read(&context, Some(build.client), None, &recipe.attributes, None)?;
     let structure = Structure::read(&context, part, build, only)?;
     let mut answer = context.reserve(0)?;
     let rows = CubeRows {

@@ -15,11 +15,16 @@ pub(super) fn judge<'a>(cube_model: &'a CubeModel, texts: &ReasonTexts) -> Judge
     Judge::new(&cube_model.model, texts.language, &texts.texts, window)
 }
 
-/// The attributes that it looks at, of the students of a client or of all, of the kinds that it was trained on.
+/// The attributes that it looks at, of the students of a client or of all, or of one, of the kinds that it was trained on.
 ///
 /// # Errors
 /// As [`StudentAttributes::read`].
-pub(super) fn attributes(ctx: &Context, client_id: Option<i32>, cube_model: &CubeModel) -> Result<StudentAttributes> {
+pub(super) fn attributes(
+    ctx: &Context,
+    client_id: Option<i32>,
+    user_id: Option<i64>,
+    cube_model: &CubeModel,
+) -> Result<StudentAttributes> {
     let names = &cube_model.recipe.attributes;
     let columns = cube_model.model.columns();
     let is_numeric = |name: &String| {
@@ -27,5 +32,5 @@ pub(super) fn attributes(ctx: &Context, client_id: Option<i32>, cube_model: &Cub
         column.is_some_and(|column| column.kind == ColumnKind::Numeric)
     };
     let numeric: Vec<bool> = names.iter().map(is_numeric).collect();
-    StudentAttributes::read(ctx, client_id, names, Some(&numeric))
+    StudentAttributes::read(ctx, client_id, user_id, names, Some(&numeric))
 }

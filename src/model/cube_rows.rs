@@ -9,7 +9,7 @@ use super::cube_structure::{null, push, Build, Structure};
 use super::part::Part;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
-use crate::pg::column::ColumnType::{Date, Float8, Int4, Int8};
+use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8};
 use crate::pg::read::{query, query_writing};
 use crate::pg::row::Row;
 
@@ -76,14 +76,14 @@ impl CubeRows<'_> {
             Ok(())
         };
         let take = |row: &Row<'_>| {
-            let (Some(id), Some(user), Some(day)) = (row.i64(0), row.i64(1), row.date(2)) else {
+            let (Some(id), Some(user)) = (row.i64(0), row.i64(1)) else {
                 return Err(null());
             };
             while unit.place < units.len() && units[unit.place] < id {
                 next(&mut unit)?;
             }
             match units.get(unit.place) {
-                Some(wanted) if *wanted == id => self.take(&mut unit, user, day, row),
+                Some(wanted) if *wanted == id => self.take(&mut unit, user, row),
                 _ => Ok(()),
             }
         };
@@ -114,10 +114,9 @@ impl CubeRows<'_> {
     }
 
     fn read(&self, take: impl FnMut(&Row<'_>) -> Result<()>) -> Result<()> {
-        let names: String = COUNTS.iter().map(|name| format!(", x.{name}")).collect();
         let table = self.part.table(&self.part.partition("cube"));
         let sql = format!(
-            "SELECT x.unit_id, x.user_id, x.period_start{names}, x.grade_sum, x.grade_count FROM {table} x
+            "SELECT {CELL_COLUMNS} FROM {table} x
              WHERE x.client_id = $1 AND ($2 IS NULL OR x.unit_id = $2 AND x.user_id = ANY ($3)) ORDER BY 1, 2, 3"
         );
         // the key of the cells begins with the user
@@ -125,10 +124,7 @@ impl CubeRows<'_> {
             Some(_) if self.structure.units().next().is_some() => self.structure.users(0).to_vec(),
             _ => Vec::new(),
         };
-        let mut columns = vec![Int8, Int8, Date];
-        columns.extend([Int8; 5]);
-        columns.extend([Int4; 4]);
-        columns.extend([Float8, Int4]);
+        let columns = cell_types();
         let args = [self.build.client.into(), self.only.into(), users.into()];
         if self.writing {
             query_writing(&sql, &args, &columns, take)?;
@@ -139,37 +135,59 @@ impl CubeRows<'_> {
     }
 
     /// Adds a cell of the unit; one of somebody who is no member any more counts for nothing, as in the view.
-    fn take(&self, unit: &mut Collected, user: i64, day: i32, row: &Row<'_>) -> Result<()> {
+    fn take(&self, unit: &mut Collected, user: i64, row: &Row<'_>) -> Result<()> {
         while unit.members.get(unit.member).is_some_and(|member| member.user < user) {
             unit.member += 1;
         }
         if unit.members.get(unit.member).is_none_or(|member| member.user != user) {
             return Ok(());
         }
-        let Ok(period) = self.build.periods.binary_search(&day) else {
-            return Err(Error::internal(format!(
-                "found a cell of day {day}, which is no period of its part"
-            )));
-        };
-        let mut counts = [0; COUNTS.len()];
-        for (at, count) in counts.iter_mut().enumerate() {
-            let found = if at < 5 {
-                row.i64(3 + at)
-            } else {
-                row.i32(3 + at).map(i64::from)
-            };
-            *count = found.ok_or_else(null)?;
-        }
-        let (Some(grade_sum), Some(grade_count)) = (row.f64(12), row.i32(13)) else {
-            return Err(null());
-        };
-        let cell = Cell {
-            member: unit.member as u32,
-            period: period as u32,
-            counts,
-            grade_sum,
-            grade_count: i64::from(grade_count),
-        };
+        let cell = cell(row, unit.member as u32, &self.build.periods)?;
         push(&mut unit.cells, cell, &mut unit.reserved)
     }
+}
+
+/// What is read of a cell `x`: its key, [`COUNTS`], grades.
+pub(super) const CELL_COLUMNS: &str = "x.unit_id, x.user_id, x.period_start, x.posts, x.post_replies, x.help_requests, x.help_request_replies, \
+    x.accesses, x.active_days, x.assigned_exercises, x.submitted_exercises, x.late_exercises, x.grade_sum, x.grade_count";
+
+/// Types of [`CELL_COLUMNS`].
+pub(super) fn cell_types() -> [ColumnType; 14] {
+    let mut types = [Int8; 14];
+    types[2] = Date;
+    types[8..12].fill(Int4);
+    (types[12], types[13]) = (Float8, Int4);
+    types
+}
+
+/// A cell of member `member` from [`CELL_COLUMNS`].
+///
+/// # Errors
+/// XX000 for a null, or a day that is none of `periods`.
+pub(super) fn cell(row: &Row<'_>, member: u32, periods: &[i32]) -> Result<Cell> {
+    let day = row.date(2).ok_or_else(null)?;
+    let Ok(period) = periods.binary_search(&day) else {
+        return Err(Error::internal(format!(
+            "found a cell of day {day}, which is no period of its part"
+        )));
+    };
+    let mut counts = [0; COUNTS.len()];
+    for (at, count) in counts.iter_mut().enumerate() {
+        let found = if at < 5 {
+            row.i64(3 + at)
+        } else {
+            row.i32(3 + at).map(i64::from)
+        };
+        *count = found.ok_or_else(null)?;
+    }
+    let (Some(grade_sum), Some(grade_count)) = (row.f64(12), row.i32(13)) else {
+        return Err(null());
+    };
+    Ok(Cell {
+        member,
+        period: period as u32,
+        counts,
+        grade_sum,
+        grade_count: i64::from(grade_count),
+    })
 }

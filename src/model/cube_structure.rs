@@ -92,9 +92,10 @@ impl Structure {
     fn read_units(&mut self, part: &Part, client: i32, only: Option<i64>) -> Result<()> {
         let sql = format!(
             "SELECT u.unit_id, u.member_unit_id FROM {} u
-             WHERE u.client_id = $1 AND u.level = {} AND ($2 IS NULL OR u.unit_id = $2) ORDER BY 1",
+             WHERE u.client_id = $1 AND u.level = {} AND {} ORDER BY 1",
             part.table("cube_unit"),
             quote_literal(part.level()),
+            only_unit("u", only),
         );
         let (units, reserved) = (&mut self.units, &mut self._reserved);
         query(&sql, &[client.into(), only.into()], &[Int8; 2], |row| {
@@ -111,11 +112,12 @@ impl Structure {
             "SELECT m.unit_id, m.user_id FROM {members} m
              WHERE m.client_id = $1 AND (m.level, m.unit_id) IN
                    (SELECT u.member_level, u.member_unit_id FROM {units} u
-                    WHERE u.client_id = $1 AND u.level = {level} AND ($2 IS NULL OR u.unit_id = $2))
+                    WHERE u.client_id = $1 AND u.level = {level} AND {one})
              ORDER BY 1, 2",
             members = part.table("cube_member"),
             units = part.table("cube_unit"),
             level = quote_literal(part.level()),
+            one = only_unit("u", only),
         );
         let (users, lists, reserved) = (&mut self.users, &mut self.lists, &mut self._reserved);
         query(&sql, &[client.into(), only.into()], &[Int8; 2], |row| {
@@ -131,14 +133,19 @@ impl Structure {
     }
 
     fn read_assigned(&mut self, part: &Part, client: i32, only: Option<i64>) -> Result<()> {
+        // the key of the numbers begins with the user
+        let condition = match only {
+            Some(_) => "a.unit_id = $2 AND a.user_id = ANY ($3)",
+            None => "$2 IS NULL AND $3 IS NULL",
+        };
+        let users = only.map(|_| self.users.clone());
         let sql = format!(
-            "SELECT a.unit_id, a.user_id, a.assigned_exercises FROM {} a
-             WHERE a.client_id = $1 AND a.level = {} AND ($2 IS NULL OR a.unit_id = $2)",
+            "SELECT a.unit_id, a.user_id, a.assigned_exercises FROM {} a WHERE a.client_id = $1 AND a.level = {} AND {condition}",
             part.table("cube_assigned"),
             quote_literal(part.level()),
         );
         let (assigned, reserved) = (&mut self.assigned, &mut self._reserved);
-        query(&sql, &[client.into(), only.into()], &[Int8; 3], |row| {
+        query(&sql, &[client.into(), only.into(), users.into()], &[Int8; 3], |row| {
             let (Some(unit), Some(user), Some(n)) = (row.i64(0), row.i64(1), row.i64(2)) else {
                 return Err(null());
             };
@@ -187,6 +194,14 @@ impl Structure {
                 group: group_of(*user),
             });
         }
+    }
+}
+
+/// Condition that parameter 2, `only`, is the unit of `alias`, if it is one.
+fn only_unit(alias: &str, only: Option<i64>) -> String {
+    match only {
+        Some(_) => format!("{alias}.unit_id = $2"),
+        None => "$2 IS NULL".to_owned(),
     }
 }
 

@@ -9,10 +9,11 @@ use pgrx::prelude::*;
 use pgrx::JsonB;
 
 use crate::error::Error;
+use crate::pg::json::Document;
 
 /// Packs a row of the registry with its model and evaluation.
 #[pg_extern(name = "_pack_model", immutable, parallel_safe)]
-fn pack_model(registry: JsonB, encoded: Vec<u8>, evaluation: Option<Vec<u8>>) -> Result<Vec<u8>, ErrorReport> {
+fn pack_model(registry: Document, encoded: Vec<u8>, evaluation: Option<Vec<u8>>) -> Result<Vec<u8>, ErrorReport> {
     let packed = PackedModel {
         registry: registry.0.to_string(),
         encoded,

@@ -1,33 +1,36 @@
 //! `empatia._explain_row()`: why a classifier says what it says of one row of the cube.
 //!
-//! A teacher asks for one student after the other of the same class: model and unit are kept for the next call of the session, as
-//! long as they are the same by number, time of making and time of building.
+//! A teacher asks for one student after the other, and mostly of the same classes: models and units are kept for the next calls of the
+//! session, as long as they are what they were, and units for those who may read all of them.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use empatia_engine::classifier::Contributions;
+use empatia_engine::classifier::{ClassifierExplainer, Contributions};
 use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values};
-use empatia_engine::feature::{Cell, CubeModel, FeatureVectors, Member, UnitRows};
+use empatia_engine::feature::{Cell, CubeModel, FeatureVectors, Member, UnitRows, UnitSummary};
 use pgrx::datum::Date;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use pgrx::spi::quote_literal;
 
 use super::cube_model::{self, judge};
-use super::cube_rows::CubeRows;
+use super::cube_rows::{cell, cell_types, CubeRows, CELL_COLUMNS};
 use super::cube_structure::{builds, Build, Structure};
+use super::model_cache::{is_quick, load, Kept, Models, Stored};
 use super::part::Part;
 use super::reason_texts::ReasonTexts;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
-use crate::pg::column::ColumnType::{Bytea, Timestamptz};
-use crate::pg::read::query;
-use crate::pg::threads::{compute, start_context, Limits};
+use crate::pg::column::ColumnType::{Bool, Timestamptz};
+use crate::pg::read::query_kept;
+use crate::pg::threads::{compute, quick_context, start_context, Limits};
 
-/// Units with more cells than this are read anew by every call.
-const KEPT_CELLS: usize = 1 << 18;
+/// Models, and units, that are kept take at most this part of `empatia.memory_limit` each.
+const SHARE: usize = 8;
 
 /// Why classifier `version` says what it says of a member of a unit in a period: the contribution of each feature to the score of the
 /// row's class.
@@ -59,126 +62,162 @@ fn explain_row(
     >,
     ErrorReport,
 > {
-    let context = start_context(Limits {
-        threads: 1,
-        ..Limits::from_settings()
-    })?;
     let part = Part::new(results, level, grain, &[])?;
-    let times = times(&part, client_id, version)?;
-    let model = model(version, times.made)?;
+    let ready = load(&MODELS, version, Ready::new)?;
+    let context = if ready.is_quick {
+        quick_context()?
+    } else {
+        start_context(Limits::from_settings())?
+    };
+    let (times, open) = Times::read(&part, client_id)?;
     let asked = Asked {
         results: results.to_owned(),
         level: level.to_owned(),
         grain: grain.to_owned(),
         client: client_id,
         unit: unit_id,
-        version,
+        history: ready.model.recipe.history,
+        rank: ready.model.recipe.rank,
         times,
     };
-    let unit = unit(&context, &part, asked, &model)?;
-    let table = unit.row(&context, &model, user_id, period_start.to_pg_epoch_days())?;
-    let explained = Explained::new(&context, &model, table)?;
-    Ok(TableIterator::new(explained.rows(&model)?))
-}
-
-/// When a model was made and a part was built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
-    made: i64,
-    built: i64,
-}
-
-fn times(part: &Part, client: i32, version: i64) -> Result<Times> {
-    let sql = format!(
-        "SELECT m.created_at, b.built_at FROM empatia.model m, {} b
-         WHERE m.version = $1 AND (b.client_id, b.level, b.grain) = ($2, {}, {})",
-        part.table("cube_build"),
-        quote_literal(part.level()),
-        quote_literal(part.grain())
-    );
-    let mut found = None;
-    query(&sql, &[version.into(), client.into()], &[Timestamptz; 2], |row| {
-        if let (Some(made), Some(built)) = (row.timestamptz(0), row.timestamptz(1)) {
-            found = Some(Times { made, built });
-        }
-        Ok(())
-    })?;
-    found.ok_or_else(|| Error::not_ready(format!("there is no model {version}, or the cube was not built")))
+    let attributes = cube_model::attributes(&context, Some(client_id), Some(user_id), &ready.model)?;
+    let unit = unit(&context, &part, asked, &ready.model, &attributes, open)?;
+    let day = period_start.to_pg_epoch_days();
+    let table = unit.row(&context, &part, &ready.model, &attributes, (user_id, day))?;
+    let explained = Explained::new(&context, &ready, table)?;
+    Ok(TableIterator::new(explained.rows(&ready.model)?))
 }
 
 thread_local! {
-    static MODEL: RefCell<Option<(i64, i64, Rc<CubeModel>)>> = const { RefCell::new(None) };
-    static UNIT: RefCell<Option<Rc<Unit>>> = const { RefCell::new(None) };
+    static MODELS: Models<Ready> = const { RefCell::new(Kept::new(SHARE)) };
+    static UNITS: RefCell<Kept<Asked, Unit>> = const { RefCell::new(Kept::new(SHARE)) };
 }
 
-fn model(version: i64, made: i64) -> Result<Rc<CubeModel>> {
-    let kept = MODEL.with_borrow(|kept| match kept {
-        Some((of, when, model)) if (*of, *when) == (version, made) => Some(Rc::clone(model)),
-        _ => None,
-    });
-    if let Some(model) = kept {
-        return Ok(model);
+/// A model with what explains it.
+struct Ready {
+    model: CubeModel,
+    explainer: ClassifierExplainer,
+    /// Whether explaining one row takes less time than starting a thread.
+    is_quick: bool,
+}
+
+impl Ready {
+    fn new(stored: Stored) -> Result<(Self, usize)> {
+        let encoded = stored
+            .encoded
+            .ok_or_else(|| Error::internal("found a model without bytes"))?;
+        let model = CubeModel::decode(&encoded)?;
+        let explainer = model.model.explainer();
+        let is_quick = is_quick(&model.model);
+        let bytes = encoded.len() + model.model.bytes() + model.model.explainer_bytes();
+        let ready = Self {
+            model,
+            explainer,
+            is_quick,
+        };
+        Ok((ready, bytes))
     }
-    let mut found = None;
-    query(
-        "SELECT m.encoded FROM empatia.model m WHERE m.version = $1",
-        &[version.into()],
-        &[Bytea],
-        |row| {
-            found = row.bytes(0).map(CubeModel::decode).transpose()?;
+}
+
+/// When a part was built, and the structure of its client was brought up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    built: i64,
+    synced: i64,
+}
+
+/// Tables that a unit is read from, besides the part's own.
+const READ: [&str; 4] = ["cube_period", "cube_unit", "cube_member", "cube_assigned"];
+
+impl Times {
+    /// The times, and whether a unit that this session has read may be shown: the role may be another than then, and what it may see.
+    fn read(part: &Part, client: i32) -> Result<(Self, bool)> {
+        let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
+        tables.push(part.table(&part.partition("cube")));
+        let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
+        let sql = format!(
+            "SELECT b.built_at, y.synced_at,
+                    (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
+                     FROM pg_catalog.unnest(ARRAY[{}]) t (name))
+             FROM {} b JOIN {} y USING (client_id) WHERE (b.client_id, b.level, b.grain) = ($1, {}, {})",
+            tables.join(", "),
+            part.table("cube_build"),
+            part.table("cube_sync"),
+            quote_literal(part.level()),
+            quote_literal(part.grain())
+        );
+        let mut found = None;
+        query_kept(&sql, &[client.into()], &[Timestamptz, Timestamptz, Bool], |row| {
+            if let (Some(built), Some(synced), Some(open)) = (row.timestamptz(0), row.timestamptz(1), row.bool(2)) {
+                found = Some((Self { built, synced }, open));
+            }
             Ok(())
-        },
-    )?;
-    let model = Rc::new(found.ok_or_else(|| Error::not_found("model", version))?);
-    MODEL.set(Some((version, made, Rc::clone(&model))));
-    Ok(model)
+        })?;
+        found.ok_or_else(|| Error::not_ready("the cube was not built"))
+    }
 }
 
 /// What is asked about, but for the member and the period.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Asked {
     results: String,
     level: String,
     grain: String,
     client: i32,
     unit: i64,
-    version: i64,
+    /// Of the recipe: what the summary depends on.
+    history: usize,
+    rank: bool,
     times: Times,
 }
 
-/// A unit with its cells.
+/// A unit, but for its cells.
 struct Unit {
     asked: Asked,
     build: Build,
+    /// Without attributes: these may change without a build.
     members: Vec<Member>,
-    cells: Vec<Cell>,
-    attributes: StudentAttributes,
+    summary: Arc<UnitSummary>,
 }
 
-fn unit(context: &Context, part: &Part, asked: Asked, model: &CubeModel) -> Result<Rc<Unit>> {
-    let kept = UNIT.with_borrow(|kept| kept.as_ref().filter(|unit| unit.asked == asked).map(Rc::clone));
-    // what is known of students besides the cube may change without a build
-    if let Some(unit) = kept.filter(|_| model.recipe.attributes.is_empty()) {
+/// `open`: whoever asks may see all of the unit. What row security leaves of one is one role's, perhaps for the length of a setting.
+fn unit(
+    context: &Context,
+    part: &Part,
+    asked: Asked,
+    model: &CubeModel,
+    attributes: &StudentAttributes,
+    open: bool,
+) -> Result<Rc<Unit>> {
+    if !open {
+        return Ok(Rc::new(Unit::read(context, part, asked, model, attributes)?));
+    }
+    if let Some(unit) = UNITS.with_borrow_mut(|units| units.get(&asked)) {
         return Ok(unit);
     }
-    let unit = Rc::new(Unit::read(context, part, asked, model)?);
-    let keep = unit.cells.len() <= KEPT_CELLS;
-    UNIT.set(keep.then(|| Rc::clone(&unit)));
+    let unit = Rc::new(Unit::read(context, part, asked, model, attributes)?);
+    let key = unit.asked.clone();
+    UNITS.with_borrow_mut(|units| units.put(key, &unit, unit.bytes()));
     Ok(unit)
 }
 
 impl Unit {
-    fn read(context: &Context, part: &Part, asked: Asked, model: &CubeModel) -> Result<Self> {
+    fn read(
+        context: &Context,
+        part: &Part,
+        asked: Asked,
+        model: &CubeModel,
+        attributes: &StudentAttributes,
+    ) -> Result<Self> {
         let build = builds(part, Some(asked.client))?.into_iter().next();
         let build = build.ok_or_else(|| Error::not_ready("the cube was not built"))?;
-        let attributes = cube_model::attributes(context, Some(asked.client), model)?;
         let structure = Structure::read(context, part, &build, Some(asked.unit))?;
-        let (mut members, mut cells) = (Vec::new(), Vec::new());
+        let (mut members, mut summary) = (Vec::new(), Arc::default());
         let rows = CubeRows {
             ctx: context,
             part,
             recipe: &model.recipe,
-            attributes: &attributes,
+            attributes,
             build: &build,
             structure: &structure,
             only: Some(asked.unit),
@@ -187,11 +226,12 @@ impl Unit {
         rows.each_unit(
             |_| 0,
             |_, rows| {
-                members = rows.members().to_vec();
-                cells = (0..members.len())
-                    .flat_map(|member| rows.cells_of(member))
-                    .copied()
-                    .collect();
+                let bare = |member: &Member| Member {
+                    attributes: 0,
+                    ..*member
+                };
+                members = rows.members().iter().map(bare).collect();
+                summary = rows.summary();
                 Ok(())
             },
         )?;
@@ -199,13 +239,23 @@ impl Unit {
             asked,
             build,
             members,
-            cells,
-            attributes,
+            summary,
         })
     }
 
+    fn bytes(&self) -> usize {
+        self.members.len() * size_of::<Member>() + self.summary.bytes() + size_of::<Self>()
+    }
+
     /// The features of a member in a period that begins on `day`, as a table of one row.
-    fn row(&self, context: &Context, model: &CubeModel, user: i64, day: i32) -> Result<Table> {
+    fn row(
+        &self,
+        context: &Context,
+        part: &Part,
+        model: &CubeModel,
+        attributes: &StudentAttributes,
+        (user, day): (i64, i32),
+    ) -> Result<Table> {
         let member = self.members.binary_search_by_key(&user, |member| member.user);
         let member = member.map_err(|_| {
             let expected = format!("a member of unit {} at level {}", self.asked.unit, self.asked.level);
@@ -218,35 +268,52 @@ impl Unit {
             );
             Error::invalid_parameter("period_start", expected, "another day")
         })?;
-        // the cells that the row's features are made of: the window, and the one with which the unit began
-        let from = period.saturating_sub(model.recipe.history);
-        let active = self.cells.iter().enumerate().filter(|(_, cell)| cell.activity() != 0);
-        let first = active.min_by_key(|(_, cell)| cell.period).map(|(at, _)| at);
-        let is_seen =
-            |(at, cell): &(usize, &Cell)| (from..=period).contains(&(cell.period as usize)) || Some(*at) == first;
-        let cells: Vec<Cell> = self
-            .cells
-            .iter()
-            .enumerate()
-            .filter(is_seen)
-            .map(|(_, cell)| *cell)
-            .collect();
-        let attributes = self.attributes.attributes();
-        let rows = UnitRows::build(
+        let member = Member {
+            attributes: attributes.of(self.asked.client, user),
+            ..self.members[member]
+        };
+        let window = period.saturating_sub(model.recipe.history)..period + 1;
+        let cells = cells_of(part, &self.asked, &self.build.periods, user, window)?;
+        let (members, attributes) = ([member], attributes.attributes());
+        let rows = UnitRows::some(
             context,
             &model.recipe,
             self.build.basis,
             self.build.periods.len(),
-            &self.members,
+            &members,
             &cells,
             attributes,
+            Arc::clone(&self.summary),
         )?;
         let mut vector = Vec::new();
-        rows.vector(member, period, &mut vector);
+        rows.vector(0, period, &mut vector);
         let mut vectors = FeatureVectors::new(context, &model.recipe, self.build.basis, attributes.columns())?;
         vectors.insert(&vector)?;
         Ok(vectors.table(0, 1)?)
     }
+}
+
+/// The cells of a member in some periods.
+fn cells_of(part: &Part, asked: &Asked, periods: &[i32], user: i64, window: Range<usize>) -> Result<Vec<Cell>> {
+    let sql = format!(
+        "SELECT {CELL_COLUMNS} FROM {} x WHERE x.client_id = $1 AND x.user_id = $2 AND x.unit_id = $3 AND x.period_start BETWEEN $4 AND $5
+         ORDER BY x.period_start",
+        part.table(&part.partition("cube"))
+    );
+    let day = |period: usize| Date::saturating_from_raw(periods[period]);
+    let args = [
+        asked.client.into(),
+        user.into(),
+        asked.unit.into(),
+        day(window.start).into(),
+        day(window.end - 1).into(),
+    ];
+    let mut cells = Vec::with_capacity(window.len());
+    query_kept(&sql, &args, &cell_types(), |row| {
+        cells.push(cell(row, 0, periods)?);
+        Ok(())
+    })?;
+    Ok(cells)
 }
 
 /// A row's explanation.
@@ -260,12 +327,12 @@ struct Explained {
 type Row = (String, Option<String>, f64, String, f64, f64, String, f64, String);
 
 impl Explained {
-    fn new(context: &Context, model: &CubeModel, table: Table) -> Result<Self> {
-        let model = &model.model;
+    fn new(context: &Context, ready: &Ready, table: Table) -> Result<Self> {
+        let (model, explainer) = (&ready.model.model, &ready.explainer);
         let (class, probability, found) = compute(context, || {
             let probabilities = model.predict(context, &table)?;
             let class = model.decide(&probabilities);
-            let found = model.explain(context, &table, &[class])?;
+            let found = model.explain_with(context, explainer, &table, &[class])?;
             Ok((class, probabilities[class as usize], found))
         })?;
         Ok(Self {
@@ -279,9 +346,9 @@ impl Explained {
     /// One per feature, the strongest contribution first.
     fn rows(&self, model: &CubeModel) -> Result<Vec<Row>> {
         let texts = ReasonTexts::read()?;
-        let judge = judge(model, &texts);
         let classifier = &model.model;
         let contributions = self.found.of(0);
+        let mut words = judge(model, &texts).words(&self.table, 0, contributions);
         let mut columns: Vec<usize> = (0..contributions.len()).collect();
         columns.sort_by(|a, b| {
             contributions[*b]
@@ -289,14 +356,13 @@ impl Explained {
                 .total_cmp(&contributions[*a].abs())
                 .then(a.cmp(b))
         });
-        let row = |column: usize| {
+        let mut row = |column: usize| {
             let name = &classifier.columns()[column].name;
-            let contribution = contributions[column] + 0.0;
             (
                 name.clone(),
                 self.table.values(name).ok().and_then(shown),
-                contribution,
-                judge.words(&self.table, 0, column, contribution >= 0.0),
+                contributions[column] + 0.0,
+                std::mem::take(&mut words[column]),
                 self.found.base[0],
                 self.found.score[0],
                 self.found.scale.name().to_owned(),
@@ -304,7 +370,7 @@ impl Explained {
                 classifier.classes()[self.class as usize].clone(),
             )
         };
-        Ok(columns.into_iter().map(row).collect())
+        Ok(columns.into_iter().map(&mut row).collect())
     }
 }
 

@@ -11,6 +11,7 @@ mod cube_target;
 mod evaluate;
 mod exchange;
 mod explain;
+pub(crate) mod model_cache;
 mod onnx;
 mod part;
 mod prediction_marks;

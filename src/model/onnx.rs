@@ -4,9 +4,9 @@ use empatia_engine::feature::{Basis, CubeModel, FeatureRecipe};
 use empatia_engine::onnx::{export, import, ExportOptions, ImportOptions};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::JsonB;
 
 use crate::error::Error;
+use crate::pg::json::Document;
 use crate::pg::threads::run_interruptible;
 
 /// An encoded classifier of the cube as an ONNX file: an input per feature.
@@ -24,7 +24,7 @@ fn to_onnx(encoded: &[u8]) -> Result<Vec<u8>, ErrorReport> {
 #[allow(clippy::type_complexity)]
 fn from_onnx(
     bytes: &[u8],
-    recipe: JsonB,
+    recipe: Document,
     columns: Option<Vec<String>>,
     classes: Option<Vec<String>>,
 ) -> Result<

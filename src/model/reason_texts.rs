@@ -6,7 +6,7 @@ use pgrx::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::Text;
-use crate::pg::read::query;
+use crate::pg::read::query_kept;
 use crate::pg::row::Row;
 
 /// Language and texts.
@@ -23,7 +23,7 @@ impl ReasonTexts {
     /// 22023 for a language that there is none of.
     pub fn read() -> Result<Self> {
         let mut language = Language::Portuguese;
-        query("SELECT empatia._setting_value('language')", &[], &[Text], |row| {
+        query_kept("SELECT empatia._setting_value('language')", &[], &[Text], |row| {
             if let Some(code) = row.text(0)? {
                 language = Language::parse(code)?;
             }
@@ -40,7 +40,7 @@ impl ReasonTexts {
         let sql = "SELECT t.feature, t.format, t.name, t.zero, t.low, t.middle, t.high, t.missing
                    FROM empatia.feature_text t WHERE t.language = $1";
         let mut texts = Vec::new();
-        query(sql, &[language.code().into()], &[Text; 8], |row| {
+        query_kept(sql, &[language.code().into()], &[Text; 8], |row| {
             let text = |at: usize| -> Result<Option<String>> { Ok(row.text(at)?.map(str::to_owned)) };
             texts.push(FeatureText {
                 feature: name(row)?,

@@ -17,6 +17,7 @@ use super::part::Part;
 use super::predictor::rank_class;
 use super::vectors::{fingerprint, Vectors};
 use crate::error::{Error, Result};
+use crate::pg::json::Document;
 use crate::pg::threads::run_interruptible;
 
 /// A non-negative SQL integer as a size.
@@ -54,7 +55,7 @@ fn fit_segments(
     max_iter: i32,
     tolerance: f64,
     algorithm: default!(&str, "'kmeans'"),
-    options: default!(Option<JsonB>, "NULL"),
+    options: default!(Option<Document>, "NULL"),
     results: default!(Option<&str>, "NULL"),
     level: default!(Option<&str>, "NULL"),
     grain: default!(Option<&str>, "NULL"),

@@ -35,12 +35,18 @@ struct Found {
 const ENTRY: usize = 48;
 
 impl StudentAttributes {
-    /// Reads the attributes `names`. An attribute whose values are all numbers in JSON is a number, any other a category,
+    /// Reads the attributes `names` of the students of a client or of all, or of `user_id`. An attribute whose values are all numbers in JSON is a number, any other a category,
     /// unless `numeric` says which ones are.
     ///
     /// # Errors
     /// 53200 when they do not fit the budget of `ctx`.
-    pub fn read(ctx: &Context, client_id: Option<i32>, names: &[String], numeric: Option<&[bool]>) -> Result<Self> {
+    pub fn read(
+        ctx: &Context,
+        client_id: Option<i32>,
+        user_id: Option<i64>,
+        names: &[String],
+        numeric: Option<&[bool]>,
+    ) -> Result<Self> {
         let mut reserved = ctx.reserve(0)?;
         let mut found: Vec<Found> = (0..names.len())
             .map(|at| Found {
@@ -51,7 +57,7 @@ impl StudentAttributes {
         let mut students = Vec::new();
         if !names.is_empty() {
             let (sql, columns) = select(names)?;
-            query(&sql, &[client_id.into()], &columns, |row| {
+            query(&sql, &[client_id.into(), user_id.into()], &columns, |row| {
                 let (Some(client), Some(user)) = (row.i32(0), row.i64(1)) else {
                     return Ok(());
                 };
@@ -157,7 +163,7 @@ fn select(names: &[String]) -> Result<(String, Vec<ColumnType>)> {
     let table = quote_identifier(&schema);
     let sql = format!(
         "SELECT s.client_id, s.user_id{values} FROM {table}.student s
-         WHERE s.attributes IS NOT NULL AND ($1 IS NULL OR s.client_id = $1)"
+         WHERE s.attributes IS NOT NULL AND ($1 IS NULL OR s.client_id = $1) AND ($2 IS NULL OR s.user_id = $2)"
     );
     Ok((sql, columns))
 }

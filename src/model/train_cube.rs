@@ -27,6 +27,7 @@ use super::student_attributes::StudentAttributes;
 use super::training_pass::{student_key, Ground};
 use super::training_set::{Prepared, Wanted};
 use crate::error::{Error, Result};
+use crate::pg::json::Document;
 use crate::pg::threads::{run_feeding, start_context, Limits};
 
 /// Most distinct rows unless the target says otherwise; with more of them students are drawn by chance.
@@ -59,9 +60,9 @@ fn train_cube(
     level: &str,
     grain: &str,
     client_id: Option<i32>,
-    recipe: Option<JsonB>,
-    training: Option<JsonB>,
-    target: JsonB,
+    recipe: Option<Document>,
+    training: Option<Document>,
+    target: Document,
     time_budget: default!(Option<f64>, "NULL"),
 ) -> Result<
     TableIterator<
@@ -139,7 +140,7 @@ impl Request {
     fn attempt(&self, share: f64) -> Result<Option<Found>> {
         let context = start_context(Limits::from_settings())?;
         let names = &self.recipe.attributes;
-        let attributes = StudentAttributes::read(&context, self.client_id, names, None)?;
+        let attributes = StudentAttributes::read(&context, self.client_id, None, names, None)?;
         let mut periods: Vec<i32> = self
             .builds
             .iter()
@@ -259,23 +260,23 @@ fn take_most(mut target: Value) -> Result<(usize, Value)> {
     }
 }
 
-/// The features asked for. What counts later periods too takes part only where it is named: basis universe, all assignments of a member.
-fn recipe_of(recipe: Option<JsonB>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
+/// The features asked for. What counts later periods too takes part only where it is named.
+fn recipe_of(recipe: Option<Document>, target: &CubeTarget, basis: Basis) -> Result<FeatureRecipe> {
     let named = recipe.as_ref().is_some_and(|recipe| recipe.0.get("measures").is_some());
     let mut recipe: FeatureRecipe = match recipe {
         None => target.default_recipe(),
         Some(recipe) => serde_json::from_value(recipe.0)
             .map_err(|e| Error::invalid_parameter("recipe", "an object of the parts of a recipe of features", e))?,
     };
-    if basis == Basis::Universe && target.foresees() && !named {
-        recipe.leave_out_assigned();
+    if target.foresees() && !named {
+        recipe.leave_out_looking_ahead(basis);
     }
     recipe.check()?;
     Ok(recipe)
 }
 
 /// The settings of the training. What lies in the future of the rows trained on must lie before those tested.
-fn training_of(training: Option<JsonB>, target: &CubeTarget) -> Result<Training> {
+fn training_of(training: Option<Document>, target: &CubeTarget) -> Result<Training> {
     let given = training.map_or_else(|| json!({}), |training| training.0);
     let mut training = Training::from_json(given)?;
     if let Split::Time { gap, .. } = &mut training.split {

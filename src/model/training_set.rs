@@ -197,7 +197,10 @@ impl Wanted<'_> {
         }
         if let Value::Object(about) = &mut about {
             about.insert("student_share".into(), json!(ground.share));
-            about.insert("assignment_basis".into(), json!(ground.basis()));
+            about.insert(
+                "looking_ahead".into(),
+                json!(ground.recipe.looking_ahead(ground.basis())),
+            );
             about.insert("merged".into(), json!(!matches!(parts, None | Some(Parts::Rows))));
         }
         Ok(Prepared {

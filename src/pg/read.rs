@@ -12,6 +12,7 @@ use pgrx::prelude::*;
 
 use super::column::{attribute, type_name, ColumnType};
 use super::memory::{child_context, RestoreContext};
+use super::plans;
 use super::row::Row;
 use super::snapshot::with_active_snapshot;
 use crate::error::{Error, Result};
@@ -38,6 +39,20 @@ pub fn query(
     mut on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<u64> {
     with_active_snapshot(|| run(sql, args, columns, Mode::Volatile, &mut on_row))
+}
+
+/// [`query_stable`] whose plan the session keeps, by its text: for look-ups that are asked for again and again. Their condition should be the same
+/// for all values of the parameters, so that one plan serves them.
+///
+/// # Errors
+/// As [`query`].
+pub fn query_kept(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    columns: &[ColumnType],
+    mut on_row: impl FnMut(&Row<'_>) -> Result<()>,
+) -> Result<u64> {
+    with_active_snapshot(|| run(sql, args, columns, Mode::Kept, &mut on_row))
 }
 
 /// [`query`] that no parallel worker runs, so `on_row` may write; it does not see what it wrote.
@@ -75,6 +90,8 @@ enum Mode {
     Writing,
     /// The caller's snapshot.
     Stable,
+    /// The same, the plan being kept.
+    Kept,
 }
 
 type OnRow<'a> = &'a mut dyn FnMut(&Row<'_>) -> Result<()>;
@@ -100,12 +117,17 @@ fn run(sql: &str, args: &[DatumWithOid<'_>], columns: &[ColumnType], mode: Mode,
     check_spi("SPI_connect", unsafe { pg_sys::SPI_connect() })?;
     // From here on an error of PostgreSQL unwinds past SPI_finish on purpose: the abort of the (sub)transaction
     // closes SPI, and closing it before would free the memory of an executor that is still open.
-    let result = prepare(&source, &mut types, mode != Mode::Writing).and_then(|plan| {
+    let prepare = |types: &mut [pg_sys::Oid]| prepare(&source, types, mode != Mode::Writing);
+    let plan = match mode {
+        Mode::Kept => plans::kept(sql, &mut types, prepare),
+        _ => prepare(&mut types),
+    };
+    let result = plan.and_then(|plan| {
         let mut receiver = Receiver::new(columns, on_row);
         let options = pg_sys::SPIExecuteOptions {
             // SAFETY: SPI is connected, so the list is allocated in its context and freed by SPI_finish.
             params: unsafe { parameters(args) },
-            read_only: mode == Mode::Stable,
+            read_only: matches!(mode, Mode::Stable | Mode::Kept),
             must_return_tuples: true,
             dest: (&raw mut receiver).cast(),
             ..Default::default()

@@ -6,16 +6,15 @@
 //! says of its progress, other sessions see.
 
 use std::any::Any;
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{channel, sync_channel, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use empatia_engine::context::{Context, Progress};
+use empatia_engine::context::{Context, OwnThread, Progress};
 use empatia_engine::error::EngineError;
 use pgrx::prelude::*;
 
@@ -108,51 +107,6 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
     Ok(outcome??)
 }
 
-thread_local! {
-    /// One thread, started at the first call of [`run_kept`].
-    static KEPT: OnceCell<Context> = const { OnceCell::new() };
-}
-
-fn kept(limits: Limits) -> Result<Context> {
-    KEPT.with(|kept| {
-        if let Some(context) = kept.get() {
-            return Ok(context.renewed(limits.memory));
-        }
-        let context = start_context(Limits { threads: 1, ..limits })?;
-        Ok(kept.get_or_init(|| context).renewed(limits.memory))
-    })
-}
-
-/// [`run_with`] for computations of about a millisecond: on one thread that the session keeps, since starting two would take longer.
-///
-/// # Errors
-/// As [`run_with`].
-pub fn run_kept<R: Send>(work: impl FnOnce(&Context) -> Result<R, EngineError> + Send) -> Result<R> {
-    // as in run_with
-    pg_sys::submodules::thread_check::check_active_thread();
-    let context = kept(Limits::from_settings())?;
-    let (running, ended) = channel::<()>();
-    let mut outcome = None;
-    let (place, of_work) = (&mut outcome, &context);
-    context.in_place_scope(|scope| {
-        // Should the backend's thread unwind out of here, the scope still waits for the work: tell it to stop.
-        let _stop = CancelOnDrop(of_work.cancel_flag());
-        scope.spawn(move |_| {
-            // Dropped when the work ends, however it ends.
-            let _running = running;
-            *place = Some(catch_unwind(AssertUnwindSafe(|| work(of_work))));
-        });
-        let progress = of_work.progress().cloned().unwrap_or_default();
-        watch(&ended, of_work.cancel_flag(), &progress);
-    });
-    check_for_interrupts!();
-    match outcome {
-        Some(Ok(outcome)) => Ok(outcome?),
-        Some(Err(panic)) => Err(panicked(panic.as_ref())),
-        None => Err(Error::internal("a computation has not begun")),
-    }
-}
-
 /// A context whose threads are started with all signals blocked, for computations that go on between several calls.
 ///
 /// # Errors
@@ -166,6 +120,24 @@ pub fn start_context(limits: Limits) -> Result<Context> {
         .memory_budget(limits.memory)
         .progress(Arc::default())
         .build()?)
+}
+
+thread_local! {
+    /// Of the backend's own thread, taken once.
+    static HERE: RefCell<Option<OwnThread>> = const { RefCell::new(None) };
+}
+
+/// A context without threads, for what takes a few milliseconds at most: [`compute`] does it here and now, and the backend looks for
+/// interrupts only afterwards.
+///
+/// # Errors
+/// XX000 when the backend's thread cannot be taken.
+pub fn quick_context() -> Result<Context> {
+    let own = HERE.with_borrow_mut(|here| match here {
+        Some(own) => Ok::<_, EngineError>(own.clone()),
+        None => Ok(here.insert(OwnThread::take()?).clone()),
+    })?;
+    Ok(Context::builder().on(&own).memory_budget(guc::memory_limit()).build()?)
 }
 
 /// Runs `work` on a thread of its own and, meanwhile, `take` on the backend's thread for each value that `work` sends:
@@ -223,17 +195,121 @@ pub fn run_feeding<T: Send, R: Send>(
 }
 
 /// Runs `work` on a thread of its own, with the threads of `context`, and waits for it: [`run_with`] for computations that go on
-/// between several calls.
+/// between several calls. With a [`quick_context`] on the backend's own.
 ///
 /// # Errors
 /// As [`run_with`].
 pub fn compute<R: Send>(context: &Context, work: impl FnOnce() -> Result<R, EngineError> + Send) -> Result<R> {
+    if context.is_on_own_thread() {
+        return Ok(work()?);
+    }
     run_feeding(
         context,
         0,
         |_: &mut dyn FnMut(()) -> Result<(), EngineError>| work(),
         |()| Ok(()),
     )
+}
+
+/// A thread that does one job after the other beside the backend's own; see [`beside`].
+pub struct Beside<'a, J, D> {
+    context: &'a Context,
+    jobs: SyncSender<J>,
+    done: Receiver<Result<D, EngineError>>,
+    busy: bool,
+}
+
+impl<J, D> Beside<'_, J, D> {
+    /// Gives the thread a job; the one before has to be finished.
+    ///
+    /// # Errors
+    /// XX000 when it is not, or when the thread is gone.
+    pub fn start(&mut self, job: J) -> Result<()> {
+        if std::mem::replace(&mut self.busy, true) || self.jobs.send(job).is_err() {
+            return Err(Error::internal("a thread took no job"));
+        }
+        Ok(())
+    }
+
+    /// What came of the job that was started, once it is done; none where none was.
+    ///
+    /// # Errors
+    /// That of the job. Raised: a cancel, a timeout or a termination that arrived meanwhile.
+    pub fn finish(&mut self) -> Result<Option<D>> {
+        if !self.busy {
+            return Ok(None);
+        }
+        let mut shown = Shown::default();
+        loop {
+            match self.done.recv_timeout(POLL) {
+                Ok(done) => {
+                    self.busy = false;
+                    return Ok(Some(done?));
+                }
+                Err(RecvTimeoutError::Timeout) => look_for_interrupt(self.context.cancel_flag()),
+                // it panicked: `beside` says how
+                Err(RecvTimeoutError::Disconnected) => return Err(EngineError::Cancelled.into()),
+            }
+            self.context
+                .progress()
+                .into_iter()
+                .for_each(|progress| shown.look(progress));
+        }
+    }
+}
+
+/// Runs `main` on the backend's thread; the jobs that it starts are done by `work` on a thread of its own, one at a time, which obeys the
+/// rules of [`run_with`], except that it starts outside the pool. `context` is spent after an error.
+///
+/// # Errors
+/// Those of `main` and of the jobs; 53000 when the system refuses a thread, XX000 with the message of a panic.
+pub fn beside<J: Send, D: Send, R>(
+    context: &Context,
+    work: impl Fn(J) -> Result<D, EngineError> + Send,
+    main: impl FnOnce(&mut Beside<'_, J, D>) -> Result<R>,
+) -> Result<R> {
+    let outcome = thread::scope(|scope| {
+        let stop = CancelOnDrop(context.cancel_flag());
+        let (jobs, taken) = sync_channel::<J>(1);
+        let (give, done) = sync_channel::<Result<D, EngineError>>(1);
+        let worker = {
+            let _blocked = BlockedSignals::new()?;
+            thread::Builder::new()
+                .name("empatia-driver".into())
+                .stack_size(STACK)
+                .spawn_scoped(scope, move || {
+                    while let Ok(job) = taken.recv() {
+                        if give.send(work(job)).is_err() {
+                            return;
+                        }
+                    }
+                })
+                .map_err(|e| {
+                    Error::new(
+                        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+                        format!("cannot start a thread: {e}"),
+                    )
+                })?
+        };
+        // dropped with what `main` borrows of it, however that ends: the worker waits for no more jobs
+        let mut thread = Beside {
+            context,
+            jobs,
+            done,
+            busy: false,
+        };
+        let found = main(&mut thread);
+        if found.is_ok() {
+            std::mem::forget(stop);
+        } else {
+            drop(stop);
+        }
+        drop(thread);
+        worker.join().map_err(|panic| panicked(panic.as_ref()))?;
+        found
+    });
+    check_for_interrupts!();
+    outcome
 }
 
 /// Waits for the driver's end; raises the cancel flag once the backend is asked to cancel or to terminate.

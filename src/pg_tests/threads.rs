@@ -16,7 +16,7 @@ mod tests {
     use pgrx::PgSqlErrorCode;
 
     use crate::error::Error;
-    use crate::pg::threads::{run_interruptible, run_kept, run_with, Limits};
+    use crate::pg::threads::{beside, compute, quick_context, run_interruptible, run_with, start_context, Limits};
     use empatia_engine::error::EngineError;
 
     const TWO: Limits = Limits {
@@ -26,7 +26,6 @@ mod tests {
 
     /// Milliseconds from the signal to the end of the last computation of `cancel_myself`.
     static NOTICED_AFTER: AtomicU64 = AtomicU64::new(u64::MAX);
-    static KEPT_NOTICED_AFTER: AtomicU64 = AtomicU64::new(u64::MAX);
 
     /// Sends this backend `signal` from a worker, then computes until told to stop (10 s at most).
     #[pg_extern]
@@ -76,72 +75,6 @@ mod tests {
         assert!(elapsed <= 100, "noticed after {elapsed} ms");
     }
 
-    /// As `cancel_myself`, on the thread that the session keeps.
-    #[pg_extern]
-    fn cancel_myself_kept() -> Result<bool, ErrorReport> {
-        Ok(run_kept(|context| {
-            let me = std::process::id().to_string();
-            assert!(Command::new("kill")
-                .args(["-INT", &me])
-                .status()
-                .is_ok_and(|s| s.success()));
-            let start = Instant::now();
-            while start.elapsed() < Duration::from_secs(10) {
-                if let Err(cancelled) = context.check() {
-                    let elapsed = start.elapsed().as_millis() as u64;
-                    KEPT_NOTICED_AFTER.store(elapsed, Ordering::Relaxed);
-                    return Err(cancelled);
-                }
-                std::hint::spin_loop();
-            }
-            Ok(false)
-        })?)
-    }
-
-    #[pg_test]
-    fn threads_kept_one_notices_a_cancel_and_the_next_call_is_not_cancelled() {
-        Spi::run(
-            "DO $$ BEGIN PERFORM tests.cancel_myself_kept(); RAISE 'not cancelled';
-             EXCEPTION WHEN query_canceled THEN
-               IF sqlerrm <> 'canceling statement due to user request' THEN RAISE '%', sqlerrm; END IF;
-             END $$",
-        )
-        .unwrap();
-        let elapsed = KEPT_NOTICED_AFTER.load(Ordering::Relaxed);
-        assert!(elapsed <= 100, "noticed after {elapsed} ms");
-        assert_eq!(run_kept(|context| context.check().map(|()| 5)).unwrap(), 5);
-    }
-
-    #[pg_test]
-    fn threads_kept_one_is_one_and_blocks_every_signal() {
-        let mut names = BTreeSet::new();
-        for _ in 0..3 {
-            let name = || thread::current().name().unwrap_or("unnamed").to_owned();
-            let (id, mask) = run_kept(|context| {
-                assert_eq!(context.threads(), 1);
-                Ok(((name(), thread::current().id()), context.run(blocked)))
-            })
-            .unwrap();
-            assert!(mask & (1 << 1) != 0, "SIGINT reaches the kept thread");
-            names.insert(format!("{id:?}"));
-        }
-        assert_eq!(names.len(), 1, "{names:?}");
-        assert_eq!(blocked() & (1 << 1), 0, "the backend itself must receive SIGINT");
-    }
-
-    #[pg_test]
-    fn threads_kept_one_survives_panics_and_gives_memory_back() {
-        for _ in 0..3 {
-            let error = run_kept(|_| -> Result<(), EngineError> { panic!("broken {}", "again") }).unwrap_err();
-            assert_eq!(error.to_string(), "computation failed: broken again");
-            let error = run_kept(|context| context.reserve(usize::MAX).map(|_| ())).unwrap_err();
-            assert!(error.to_string().contains("empatia.memory_limit"), "{error}");
-            // what a computation forgets to give back is not taken from the next one
-            run_kept(|context| context.reserve(context.budget()).map(std::mem::forget)).unwrap();
-        }
-        assert_eq!(run_kept(|context| Ok(context.in_use())).unwrap(), 0);
-    }
-
     #[pg_test]
     fn threads_signal_that_is_no_cancel_does_not_stop_the_computation() {
         // SIGUSR1 with nothing to say: the computation must run to its end
@@ -160,6 +93,61 @@ mod tests {
     fn threads_panic_of_the_computation_is_an_error() {
         let result = run_with(TWO, |_| -> Result<(), EngineError> { panic!("broken by the test") });
         ErrorReport::from(result.unwrap_err()).report(PgLogLevel::ERROR);
+    }
+
+    #[pg_test]
+    fn threads_beside_do_one_job_after_the_other_and_say_what_went_wrong() {
+        let context = start_context(TWO).unwrap();
+        let double = |job: i32| match job {
+            13 => Err(EngineError::EmptyInput { what: "job" }),
+            14 => panic!("broken by job {job}"),
+            job => Ok(2 * job),
+        };
+        let found = beside(&context, double, |thread| {
+            let mut found = vec![thread.finish()?];
+            for job in 1..4 {
+                thread.start(job)?;
+                found.push(thread.finish()?);
+            }
+            thread.start(5)?;
+            assert!(thread.start(6).is_err());
+            Ok(found)
+        });
+        assert_eq!(found.unwrap(), [None, Some(2), Some(4), Some(6)]);
+        for (job, message) in [(13, "job"), (14, "broken by job 14")] {
+            let context = start_context(TWO).unwrap();
+            let failed = beside(&context, double, |thread| {
+                thread.start(job)?;
+                thread.finish()
+            });
+            assert!(failed.unwrap_err().to_string().contains(message));
+        }
+        // what is not waited for ends before the function does
+        let context = start_context(TWO).unwrap();
+        let endless = |_: i32| -> Result<i32, EngineError> {
+            loop {
+                context.check()?;
+            }
+        };
+        let failed = beside(&context, endless, |thread| {
+            thread.start(1)?;
+            Err::<i32, _>(Error::internal("something else"))
+        });
+        assert!(failed.unwrap_err().to_string().contains("something else"));
+    }
+
+    #[pg_test]
+    fn threads_are_not_started_for_what_is_quick() {
+        let here = thread::current().id();
+        for _ in 0..2 {
+            let context = quick_context().unwrap();
+            let on = compute(&context, || Ok(context.run(|| thread::current().id()))).unwrap();
+            assert_eq!(on, here);
+            assert_eq!(context.budget(), crate::guc::memory_limit());
+        }
+        // other threads still work beside it
+        let two = run_with(TWO, |context| Ok(context.run(|| thread::current().id()))).unwrap();
+        assert_ne!(two, here);
     }
 
     #[pg_test]

@@ -5,13 +5,13 @@ use empatia_engine::data::Table;
 use empatia_engine::scoring::{drift, score_drift, Drift, Input, Levels, Shift};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use pgrx::JsonB;
 use serde_json::Value;
 
 use super::loaded::{load, Loaded};
 use super::source::{read, Kind};
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType;
+use crate::pg::json::{parse, Document};
 use crate::pg::read::query as read_query;
 use crate::pg::threads::{run_with, start_context, Limits};
 
@@ -29,7 +29,7 @@ fn drift_of(
     query: &str,
     names: Option<Vec<String>>,
     kinds: Option<Vec<String>>,
-    levels: JsonB,
+    levels: Document,
 ) -> Result<
     TableIterator<
         'static,
@@ -136,6 +136,9 @@ fn compared(model: &ClassifierModel, table: &Table, levels: &Levels) -> Result<V
 
 /// Recorded inputs as a table.
 fn recorded(loaded: &Loaded, query: &str) -> Result<Table> {
+    let context = start_context(Limits::from_settings())?;
+    let mut held = context.reserve(0)?;
+    let width = size_of::<Vec<Value>>() + loaded.schema.columns.len() * size_of::<Value>();
     let mut rows: Vec<Vec<Value>> = Vec::new();
     read_query(query, &[], &[ColumnType::Text], |row| {
         if rows.len() >= MOST_RECORDED {
@@ -145,8 +148,10 @@ fn recorded(loaded: &Loaded, query: &str) -> Result<Table> {
                 "earlier",
             ));
         }
-        let given: Value =
-            serde_json::from_str(row.text(0)?.unwrap_or("{}")).map_err(|e| Error::internal(e.to_string()))?;
+        let text = row.text(0)?.unwrap_or("{}");
+        // the values, and their column in the table that is made of them
+        held.grow(width + 2 * text.len() + 8 * loaded.schema.columns.len())?;
+        let given = parse(text)?;
         rows.push(
             loaded
                 .schema

@@ -22,8 +22,13 @@ fn checked_expression(what: &str, expression: &str) -> Result<String, ErrorRepor
 fn closes(expression: &str) -> Result<(), String> {
     let mut open = Vec::new();
     let mut rest = expression;
+    // a dollar inside a name is part of it: in a$b$ no quotation begins
+    let mut in_name = false;
     while let Some(next) = rest.chars().next() {
+        let begun = in_name;
+        in_name = next == '_' || next.is_ascii_alphanumeric() || !next.is_ascii() || (begun && next == '$');
         let skip = match next {
+            '$' if begun => 1,
             '\'' | '"' => quoted(rest, next)?,
             '$' => dollar_quoted(rest)?,
             ';' => return Err("one with a semicolon".into()),
@@ -93,6 +98,7 @@ mod tests {
             "\"odd ) name\" > 1",
             "x[1] > 2",
             "t = $$a)b$$",
+            "a$b$ > c$b$",
         ] {
             assert_eq!(closes(good), Ok(()), "{good}");
         }
@@ -106,6 +112,8 @@ mod tests {
             "'a",
             "E'\\'' ) '",
             "$1 = 2",
+            "a$x$ ), f((b$x$",
+            "€$x$ ), f((€$x$",
             "(a]",
         ] {
             assert!(closes(bad).is_err(), "{bad}");

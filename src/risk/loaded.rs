@@ -3,30 +3,24 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use empatia_engine::classifier::ClassifierModel;
+use empatia_engine::classifier::{ClassifierExplainer, ClassifierModel};
 use empatia_engine::scoring::Schema;
-use pgrx::datum::DatumWithOid;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::pg::column::ColumnType;
-use crate::pg::read::query_stable;
-
-/// Most models that a session keeps.
-const KEPT: usize = 4;
+use crate::model::model_cache::{self, is_quick, Kept, Models, Stored};
 
 thread_local! {
-    /// The last used comes last.
-    static MODELS: RefCell<Vec<Rc<Loaded>>> = const { RefCell::new(Vec::new()) };
+    static MODELS: Models<Loaded> = const { RefCell::new(Kept::new(8)) };
 }
 
 /// A model of a table, ready for use.
 pub struct Loaded {
-    version: i64,
-    /// Versions are numbered anew after DROP EXTENSION; a model is what it was created as.
-    created_at: i64,
     pub model: ClassifierModel,
     pub schema: Schema,
+    pub explainer: ClassifierExplainer,
+    /// Whether explaining one row takes less time than starting a thread.
+    pub is_quick: bool,
 }
 
 /// Model `version` of the registry.
@@ -34,56 +28,11 @@ pub struct Loaded {
 /// # Errors
 /// 42704 where there is none, 42809 where it is not one of a table, XX001 for damaged bytes.
 pub fn load(version: i64) -> Result<Rc<Loaded>> {
-    let created_at = created_at(version)?;
-    let known = MODELS.with_borrow_mut(|models| {
-        let place = models
-            .iter()
-            .position(|model| model.version == version && model.created_at == created_at)?;
-        let model = models.remove(place);
-        models.push(Rc::clone(&model));
-        Some(model)
-    });
-    if let Some(model) = known {
-        return Ok(model);
-    }
-    let model = Rc::new(read(version, created_at)?);
-    MODELS.with_borrow_mut(|models| {
-        models.retain(|other| other.version != version);
-        if models.len() >= KEPT {
-            models.remove(0);
-        }
-        models.push(Rc::clone(&model));
-    });
-    Ok(model)
+    model_cache::load(&MODELS, version, |stored| make(version, stored))
 }
 
-fn created_at(version: i64) -> Result<i64> {
-    let mut found = None;
-    query_stable(
-        "SELECT m.created_at FROM empatia.model m WHERE m.version = $1",
-        &[DatumWithOid::from(version)],
-        &[ColumnType::Timestamptz],
-        |row| {
-            found = row.timestamptz(0);
-            Ok(())
-        },
-    )?;
-    found.ok_or_else(|| Error::not_found("model version", version))
-}
-
-fn read(version: i64, created_at: i64) -> Result<Loaded> {
-    let mut found = None;
-    query_stable(
-        "SELECT m.encoded, m.recipe::text, m.relation FROM empatia.model m WHERE m.version = $1",
-        &[DatumWithOid::from(version)],
-        &[ColumnType::Bytea, ColumnType::Text, ColumnType::Text],
-        |row| {
-            let recipe = row.text(1)?.map(str::to_owned).filter(|_| !row.is_null(2));
-            found = Some((row.bytes(0).map(<[u8]>::to_vec), recipe));
-            Ok(())
-        },
-    )?;
-    let Some((Some(encoded), Some(recipe))) = found else {
+fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
+    let (Some(encoded), Some(recipe), Some(_)) = (stored.encoded, stored.recipe, stored.relation) else {
         return Err(Error::new(
             pgrx::PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             format!("model {version} is not one of a table"),
@@ -109,10 +58,12 @@ fn read(version: i64, created_at: i64) -> Result<Loaded> {
             format!("the recipe of model {version} does not name all of its columns"),
         ));
     }
-    Ok(Loaded {
-        version,
-        created_at,
+    let bytes = encoded.len() + model.bytes() + model.explainer_bytes();
+    let loaded = Loaded {
+        explainer: model.explainer(),
+        is_quick: is_quick(&model),
         model,
         schema,
-    })
+    };
+    Ok((loaded, bytes))
 }

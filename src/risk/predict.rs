@@ -5,7 +5,7 @@ use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values, MISSING};
 use empatia_engine::error::EngineError;
 use empatia_engine::scoring::{factors, Input, Language};
-use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::pg_sys::panic::{ErrorReport, ErrorReportable};
 use pgrx::prelude::*;
 use pgrx::JsonB;
 use serde_json::{json, Map, Value};
@@ -13,7 +13,8 @@ use serde_json::{json, Map, Value};
 use super::loaded::{load, Loaded};
 use super::source::{read, Kind};
 use crate::error::{Error, Result};
-use crate::pg::threads::{run_kept, run_with, start_context, Limits};
+use crate::pg::json::Document;
+use crate::pg::threads::{compute, quick_context, run_with, start_context, Limits};
 
 /// The class that a score is of: the positive one, else the last.
 fn positive(model: &ClassifierModel) -> u32 {
@@ -38,10 +39,11 @@ struct Scored {
     why: Option<Contributions>,
 }
 
-fn score(ctx: &Context, model: &ClassifierModel, table: &Table, explain: bool) -> Result<Scored, EngineError> {
+fn score(ctx: &Context, loaded: &Loaded, table: &Table, explain: bool) -> Result<Scored, EngineError> {
+    let model = &loaded.model;
     let probabilities = model.predict(ctx, table)?;
     let why = match explain {
-        true => Some(model.explain(ctx, table, &vec![positive(model); table.n_rows()])?),
+        true => Some(model.explain_with(ctx, &loaded.explainer, table, &vec![positive(model); table.n_rows()])?),
         false => None,
     };
     Ok(Scored { probabilities, why })
@@ -52,7 +54,7 @@ fn score(ctx: &Context, model: &ClassifierModel, table: &Table, explain: bool) -
 #[allow(clippy::type_complexity)] // the SQL function's
 fn predict(
     version: i64,
-    input: JsonB,
+    input: Document,
     most: i32,
     language_name: &str,
 ) -> Result<
@@ -78,18 +80,18 @@ fn predict(
         return Err(Error::invalid_parameter("input", "an object of the columns of the model", &input.0).into());
     };
     let loaded = load(version)?;
-    let Loaded { model, schema, .. } = loaded.as_ref();
+    let of = loaded.as_ref();
+    let Loaded { model, schema, .. } = of;
     let read = Input::read(schema, model, given);
+    let context = if loaded.is_quick {
+        quick_context()?
+    } else {
+        start_context(Limits::from_settings())?
+    };
     let rows = [read.values];
-    let scored = run_kept(|ctx| {
-        if most > 0 {
-            // one case after the other: what all have in common is made once; without the memory for it each makes its own
-            match model.keep_explainer(ctx) {
-                Ok(()) | Err(EngineError::Memory { .. }) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        score(ctx, model, &Input::table(schema, &rows)?, most > 0)
+    // an Rc is not another thread's; what it holds may be
+    let scored = compute(&context, || {
+        score(&context, of, &Input::table(&of.schema, &rows)?, most > 0)
     })?;
     let [values] = rows;
     let row = Case {
@@ -149,42 +151,25 @@ fn predict_rows(
     let context = start_context(Limits::from_settings())?;
     let mut rows = read(&context, query, &names, &kinds, 1, 0)?;
     let keys = rows.texts.pop().unwrap_or_default();
-    let table = &rows.table;
-    let model = &loaded.model;
-    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, model, table, most > 0))?;
-    let mut found = Vec::with_capacity(keys.len());
-    for (row, key) in keys.into_iter().enumerate() {
-        if row % 1024 == 0 {
-            check_for_interrupts!();
-        }
-        let case = Case {
-            loaded: &loaded,
-            scored: &scored,
-            row,
-        };
-        let values = case.values(table);
-        let columns = loaded.schema.columns.iter().zip(&values);
-        let missing: Vec<String> = columns
-            .clone()
-            .filter(|(_, value)| value.is_null())
-            .map(|(column, _)| column.name.clone())
-            .collect();
-        let inputs: Map<String, Value> = columns
-            .filter(|(_, value)| !value.is_null())
-            .map(|(column, value)| (column.name.clone(), value.clone()))
-            .collect();
-        let factors = case.factors(&values, most, language)?;
-        found.push((
-            key,
-            case.risk(),
-            case.class(),
-            JsonB(factors),
-            missing,
-            JsonB(Value::Object(inputs)),
-        ));
-    }
-    Ok(TableIterator::new(found))
+    let (of, table) = (loaded.as_ref(), &rows.table);
+    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, of, table, most > 0))?;
+    // made as they are fetched: all at once they would take many times what the scores do
+    let held = (context, rows.reservation);
+    let table = rows.table;
+    Ok(TableIterator::new(keys.into_iter().enumerate().map(
+        move |(row, key)| {
+            let _held = &held;
+            let case = Case {
+                loaded: &loaded,
+                scored: &scored,
+                row,
+            };
+            case.output(key, &table, most, language).unwrap_or_report()
+        },
+    )))
 }
+
+type RowOutput = (Option<String>, f64, String, JsonB, Vec<String>, JsonB);
 
 /// One row of what was scored.
 struct Case<'a> {
@@ -233,6 +218,28 @@ impl Case<'_> {
             language,
         );
         serde_json::to_value(found).map_err(|e| Error::internal(e.to_string()))
+    }
+
+    /// What `_predict_rows` returns of the row.
+    fn output(
+        &self,
+        key: Option<String>,
+        table: &Table,
+        most: usize,
+        language: Language,
+    ) -> Result<RowOutput, ErrorReport> {
+        let values = self.values(table);
+        let factors = self.factors(&values, most, language)?;
+        let (mut missing, mut inputs) = (Vec::new(), Map::new());
+        for (column, value) in self.loaded.schema.columns.iter().zip(values) {
+            if value.is_null() {
+                missing.push(column.name.clone());
+            } else {
+                inputs.insert(column.name.clone(), value);
+            }
+        }
+        let inputs = JsonB(Value::Object(inputs));
+        Ok((key, self.risk(), self.class(), JsonB(factors), missing, inputs))
     }
 
     /// The row's values by column of the schema.

@@ -17,6 +17,7 @@ use serde_json::{json, Value};
 use super::source::{hashed, read, Kind, Rows};
 use crate::error::{Error, Result};
 use crate::model::train_cube::with_alarm;
+use crate::pg::json::Document;
 use crate::pg::threads::{run_feeding, start_context, Limits};
 
 /// A text column with more levels than this share of the rows, or of the students, and at least so many, names them.
@@ -40,8 +41,8 @@ fn train_table(
     features: Vec<String>,
     kinds: Vec<String>,
     classes: Option<Vec<String>>,
-    training: JsonB,
-    guard: Option<JsonB>,
+    training: Document,
+    guard: Option<Document>,
     of_target: Vec<String>,
     allowed: Vec<String>,
     time_budget: Option<f64>,
@@ -107,7 +108,7 @@ fn find_leaks(
     query: &str,
     features: Vec<String>,
     kinds: Vec<String>,
-    guard: JsonB,
+    guard: Document,
     of_target: Vec<String>,
     allowed: Vec<String>,
 ) -> Result<JsonB, ErrorReport> {

@@ -8,6 +8,8 @@
 # with the rows of OULAD's own tables, and every dense row of the smallest presentations with engagement() (all of them: 1 460 million rows at LEC x WEEK).
 # shellcheck source=scripts/pg.sh
 source "$(dirname "$0")/../../scripts/pg.sh"
+# shellcheck source=scripts/oulad.sh
+source "$PROJECT/scripts/oulad.sh"
 export PATH=$PG_BIN:$PATH
 
 DATA=${1:-$PROJECT/../shared/data/oulad}
@@ -21,17 +23,7 @@ result() {
 }
 
 if [ -z "${LOADED:-}" ]; then
-  if [ ! -d "$DATA" ]; then
-    warn "SKIPPED, nothing was compared: no directory $DATA (OULAD: https://analyse.kmi.open.ac.uk/open_dataset)"
-    exit 77
-  fi
-  DATA=$(cd "$DATA" && pwd -P)
-  pg_start oulad "work_mem = '256MB'" "shared_buffers = '512MB'" "maintenance_work_mem = '256MB'" "jit = off"
-  pg_connect oulad
-  createdb oulad
-  export PGDATABASE=oulad
-  query 'CREATE EXTENSION empatia'
-  step "COPY into the schema oulad" "$PROJECT/demo/oulad_load.sh" "$DATA"
+  oulad_start oulad "$DATA"
   query "SELECT count(*) FROM empatia.create_warehouse(); SELECT empatia.add_client('ou', 'Open University');
          SELECT empatia.add_source('ou', 'oulad', 'oulad')" > /dev/null
   say "stream, rows read, inserted, rejected, seconds:"

@@ -41,6 +41,8 @@ sql "CREATE FUNCTION public.cancel_after(victim integer, wait double precision, 
 counts() {
   sql "SELECT 'cube', count(*), coalesce(sum(hashtextextended(c::text, 0)), 0) FROM analytics.cube c UNION ALL SELECT 'class', count(*), coalesce(sum(hashtextextended(c::text, 0)), 0) FROM analytics.cube_class c
        UNION ALL SELECT 'part', count(*), coalesce(sum(hashtextextended(b::text, 0)), 0) FROM analytics.cube_build b
+       UNION ALL SELECT 'prediction', count(*), coalesce(sum(hashtextextended(p::text, 0)), 0) FROM analytics.cube_prediction p
+       UNION ALL SELECT 'default', count(*), coalesce(sum(hashtextextended(p::text, 0)), 0) FROM analytics.cube_prediction_default p UNION ALL SELECT 'reason', count(*), 0 FROM analytics.cube_reason
        UNION ALL SELECT 'label', count(*), coalesce(sum(hashtextextended(l::text, 0)), 0) FROM analytics.cube_label l
        UNION ALL SELECT 'fact', count(*), 0 FROM dw.fact_interaction UNION ALL SELECT 'student', count(*), 0 FROM dw.student
        UNION ALL SELECT 'change', count(*), 0 FROM dw.change UNION ALL SELECT 'reject', count(*), 0 FROM dw.reject
@@ -107,3 +109,7 @@ sql "DELETE FROM empatia.model; SELECT * FROM empatia.kmeans_segments('LEC', 'WE
 cancelled "classify" "SELECT * FROM empatia.classify('LEC', 'WEEK') a, empatia.classify('SUB', 'WEEK') b" "DELETE FROM analytics.cube_class; UPDATE analytics.cube_build SET model_version = NULL"
 sql "UPDATE empatia.setting SET value = 'sql' WHERE key = 'builder'"
 cancelled "build_cube, builder = sql" "SELECT * FROM empatia.build_cube('LEC', 'WEEK', client => 'growth', full_build => true)" "" "^build_cube"
+sql "UPDATE empatia.setting SET value = 'native' WHERE key = 'builder'; SELECT * FROM empatia.build_cube('SUB', 'WEEK', client => 'growth');
+     SELECT * FROM empatia.train('SUB', 'WEEK', target => 'inactive_next', options => '{\"max_rows\": 20000}', deploy => 'never');
+     SELECT empatia.deploy(max(version)) FROM empatia.model WHERE task = 'classification'" > /dev/null
+cancelled "classify, classifier" "SELECT * FROM empatia.classify('SUB', 'WEEK')" "SELECT empatia._forget_predictions(c.client_id, 'SUB', 'WEEK') FROM dw.client c"

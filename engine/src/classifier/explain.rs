@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::data::{labels, Table};
 use crate::error::{EngineError, Result};
 use crate::linear::LogisticModel;
-use crate::tree::FeatureTable;
+use crate::tree::{Explainer, FeatureTable};
 
 /// Numbers held per batch of rows.
 const BATCH: usize = 1 << 22;
@@ -36,6 +36,12 @@ impl Scale {
             Self::Probability => "probability",
         }
     }
+}
+
+/// What explaining with a classifier needs besides itself, made once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassifierExplainer {
+    members: Vec<Option<Explainer>>,
 }
 
 /// Why n rows have their scores: row by row, base + the sum of the values = score. Scores are those before calibration.
@@ -90,28 +96,48 @@ impl ClassifierModel {
         }
     }
 
-    /// Keeps, with the model, what explaining few rows at a time needs whatever the rows: for models that are asked again and again.
-    ///
-    /// # Errors
-    /// [`EngineError::Memory`], [`EngineError::Cancelled`].
-    pub fn keep_explainer(&self, ctx: &Context) -> Result<()> {
-        for member in &self.parts.members {
-            match member.model() {
-                Fitted::GradientBoosting(model) => model.keep_explainer(ctx)?,
-                Fitted::RandomForest(model) => model.keep_explainer(ctx)?,
-                Fitted::DecisionTree(model) => model.as_forest().keep_explainer(ctx)?,
-                Fitted::LogisticRegression(_) => {}
-            }
+    /// What makes many explanations faster: worth making for more than one call of [`ClassifierModel::explain_with`].
+    pub fn explainer(&self) -> ClassifierExplainer {
+        ClassifierExplainer {
+            members: self
+                .parts
+                .members
+                .iter()
+                .map(|member| member.model().explainer())
+                .collect(),
         }
-        Ok(())
+    }
+
+    /// About the bytes that it takes.
+    pub fn explainer_bytes(&self) -> usize {
+        let of_member = |member: &Member| member.model().explainer_bytes();
+        self.parts.members.iter().map(of_member).sum()
     }
 
     /// Explains the score of `classes` (one class per row of `table`) by the raw columns: exact SHAP values, those of encoded
-    /// columns added up. Of an ensemble, the members' values on the probability scale.
+    /// columns added up. Of an ensemble, the members' values on the probability scale. What is said of a row does not depend on the
+    /// others, to the last bit.
     ///
     /// # Errors
     /// As [`ClassifierModel::predict`]; [`EngineError::Dimension`], [`EngineError::InvalidParameter`] for a class out of range.
     pub fn explain(&self, ctx: &Context, table: &Table, classes: &[u32]) -> Result<Contributions> {
+        let none = ClassifierExplainer {
+            members: self.parts.members.iter().map(|_| None).collect(),
+        };
+        self.explain_with(ctx, &none, table, classes)
+    }
+
+    /// As [`ClassifierModel::explain`], with what [`ClassifierModel::explainer`] made of this very model.
+    ///
+    /// # Errors
+    /// As [`ClassifierModel::explain`].
+    pub fn explain_with(
+        &self,
+        ctx: &Context,
+        explainer: &ClassifierExplainer,
+        table: &Table,
+        classes: &[u32],
+    ) -> Result<Contributions> {
         let (n, p, k) = (table.n_rows(), self.parts.columns.len(), self.parts.classes.len());
         labels::same("classes to explain", n, classes.len())?;
         if let Some(bad) = classes.iter().find(|class| **class as usize >= k) {
@@ -140,8 +166,10 @@ impl ClassifierModel {
                 Some(table.select(ctx, &numbers)?)
             };
             let part = part.as_ref().unwrap_or(&table);
-            let of_member = |member: &Member| effects(ctx, member, part);
-            let members: Vec<Vec<Effects>> = self.parts.members.iter().map(of_member).collect::<Result<_>>()?;
+            let of_member =
+                |(member, explainer): (&Member, &Option<Explainer>)| effects(ctx, member, explainer.as_ref(), part);
+            let members = self.parts.members.iter().zip(&explainer.members);
+            let members: Vec<Vec<Effects>> = members.map(of_member).collect::<Result<_>>()?;
             let of_row = |row: usize| {
                 let of_row: Vec<&Effects> = members.iter().map(|member| &member[row]).collect();
                 self.combined(&of_row, classes[start + row] as usize, &way)
@@ -239,7 +267,7 @@ fn stacked(model: &LogisticModel, inputs: &[Effect], n_columns: usize) -> Effect
 }
 
 /// The effects of the raw columns on every row of `table`, which has all columns of the recipe.
-fn effects(ctx: &Context, member: &Member, table: &Table) -> Result<Vec<Effects>> {
+fn effects(ctx: &Context, member: &Member, explainer: Option<&Explainer>, table: &Table) -> Result<Vec<Effects>> {
     let preparation = member.preparation();
     let matrix = preparation.transform(ctx, table)?;
     let _columns = reserve_features(ctx, &matrix.columns)?;
@@ -257,17 +285,26 @@ fn effects(ctx: &Context, member: &Member, table: &Table) -> Result<Vec<Effects>
             };
             (
                 space,
-                model.explain(ctx, &features)?,
+                model.explain_with(ctx, explainer, &features)?,
                 model.predict_margins(ctx, &features)?,
             )
         }
         Fitted::RandomForest(model) => {
             let scores = model.predict_probabilities(ctx, &features)?;
-            (Space::Probabilities, model.explain(ctx, &features)?, scores)
+            (
+                Space::Probabilities,
+                model.explain_with(ctx, explainer, &features)?,
+                scores,
+            )
         }
         Fitted::DecisionTree(model) => {
+            let model = model.as_forest();
             let scores = model.predict_probabilities(ctx, &features)?;
-            (Space::Probabilities, model.explain(ctx, &features)?, scores)
+            (
+                Space::Probabilities,
+                model.explain_with(ctx, explainer, &features)?,
+                scores,
+            )
         }
         Fitted::LogisticRegression(_) => return Ok(Vec::new()),
     };

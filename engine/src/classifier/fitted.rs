@@ -6,7 +6,7 @@ use super::algorithm::Algorithm;
 use crate::context::Context;
 use crate::error::Result;
 use crate::linear::LogisticModel;
-use crate::tree::{DecisionTree, FeatureTable, GradientBoosting, Importance, RandomForest};
+use crate::tree::{DecisionTree, Explainer, FeatureTable, GradientBoosting, Importance, RandomForest};
 use crate::validate::Classifier;
 
 /// A fitted model of one of the algorithms.
@@ -67,6 +67,25 @@ impl Fitted {
             Self::GradientBoosting(model) => Some(model.n_rounds()),
             Self::LogisticRegression(_) => None,
             Self::DecisionTree(_) => Some(1),
+        }
+    }
+
+    /// What makes many explanations faster, of trees that are not too many.
+    pub(super) fn explainer(&self) -> Option<Explainer> {
+        match self {
+            Self::RandomForest(model) => model.explainer(),
+            Self::GradientBoosting(model) => model.explainer(),
+            Self::LogisticRegression(_) => None,
+            Self::DecisionTree(model) => model.as_forest().explainer(),
+        }
+    }
+
+    pub(super) fn explainer_bytes(&self) -> usize {
+        match self {
+            Self::RandomForest(model) => Explainer::bytes(model.ensemble()),
+            Self::GradientBoosting(model) => Explainer::bytes(model.ensemble()),
+            Self::LogisticRegression(_) => 0,
+            Self::DecisionTree(model) => Explainer::bytes(model.as_forest().ensemble()),
         }
     }
 

@@ -39,7 +39,7 @@ pub use combination::Combination;
 pub use compare::Comparison;
 pub use curves::{BinRow, ConfusionRow, PrRow, RocRow};
 pub use evaluation::{Evaluation, Pair};
-pub use explain::{Contributions, Scale};
+pub use explain::{ClassifierExplainer, Contributions, Scale};
 pub use fairness::{GroupScores, Share};
 pub use fitted::Fitted;
 pub use histogram::{Bins, Histogram};

@@ -155,6 +155,11 @@ impl ClassifierModel {
         rules::of(self)
     }
 
+    /// About the bytes that it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.parts.members.iter().map(|member| member.model().bytes()).sum()
+    }
+
     /// Versioned, checksummed bytes.
     ///
     /// # Errors

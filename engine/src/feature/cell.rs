@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::recipe::ACTIVITY;
+use super::recipe::{Basis, ACTIVITY, SUBMITTED};
 use crate::error::{EngineError, Result};
 
 /// A member of the unit.
@@ -31,17 +31,20 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Posts, replies, help, accesses and submissions.
-    pub fn activity(&self) -> i64 {
-        ACTIVITY
+    /// Posts, replies, help, accesses and submissions; with [`Basis::Due`] without these, which may be of any period.
+    pub fn activity(&self, basis: Basis) -> i64 {
+        let counts = ACTIVITY
             .iter()
-            .fold(0, |sum, count| sum.saturating_add(self.counts[*count]))
+            .filter(|count| basis == Basis::Universe || **count != SUBMITTED);
+        counts.fold(0, |sum, count| sum.saturating_add(self.counts[*count]))
     }
 }
 
 /// Activity of cells.
-pub(super) fn sum(cells: &[Cell]) -> i64 {
-    cells.iter().fold(0, |sum, cell| sum.saturating_add(cell.activity()))
+pub(super) fn sum(cells: &[Cell], basis: Basis) -> i64 {
+    cells
+        .iter()
+        .fold(0, |sum, cell| sum.saturating_add(cell.activity(basis)))
 }
 
 pub(super) fn total(cells: &[Cell], count: usize) -> i64 {

@@ -13,22 +13,22 @@ impl UnitRows<'_> {
         self.fill_counts(window, now, period, assigned, into);
         self.fill_ratios(window, assigned, into);
         self.fill_trend(window, period, into);
-        let members = self.members.len();
+        let summary = &self.summary;
+        let members = summary.members;
         if let Some(at) = self.layout.activity_rank {
-            into[at] = self.activity[period].rank(now.map_or(0, Cell::activity), members);
+            into[at] = summary.activity[period].rank(now.map_or(0, |cell| cell.activity(self.basis)), members);
         }
         if let Some(at) = self.layout.sum_rank {
-            into[at] = self.sums[period].rank(sum(window), members);
+            into[at] = summary.sums[period].rank(sum(window, self.basis), members);
         }
         if let Some(at) = self.layout.context {
-            let active = self.activity[period].values();
-            let total = active.iter().fold(0i64, |sum, value| sum.saturating_add(*value));
+            let active = &summary.activity[period];
             into[at] = members as f64;
-            into[at + 1] = total as f64 / members as f64;
-            into[at + 2] = active.len() as f64 / members as f64;
+            into[at + 1] = active.total() as f64 / members as f64;
+            into[at + 2] = active.values().len() as f64 / members as f64;
         }
         if let Some(at) = self.layout.age {
-            let age = self.began.and_then(|began| period.checked_sub(began));
+            let age = summary.began.and_then(|began| period.checked_sub(began));
             into[at] = age.map_or(f64::NAN, |age| age as f64);
         }
         if !self.attributes.columns().is_empty() {
@@ -88,7 +88,7 @@ impl UnitRows<'_> {
     fn fill_trend(&self, window: &[Cell], period: usize, into: &mut [f64]) {
         let Some(at) = self.layout.trend else { return };
         let periods = self.history.min(period) + 1;
-        let mut active = window.iter().filter(|cell| cell.activity() != 0);
+        let mut active = window.iter().filter(|cell| cell.activity(self.basis) != 0);
         into[at] = active.clone().count() as f64 / periods as f64;
         let since = active
             .next_back()
@@ -97,7 +97,7 @@ impl UnitRows<'_> {
         // least squares over 0, 1, .. periods - 1
         let mean = (periods - 1) as f64 / 2.0;
         let first = period + 1 - periods;
-        let moment = |cell: &Cell| ((cell.period as usize - first) as f64 - mean) * cell.activity() as f64;
+        let moment = |cell: &Cell| ((cell.period as usize - first) as f64 - mean) * cell.activity(self.basis) as f64;
         let spread = periods as f64 * (periods as f64 * periods as f64 - 1.0) / 12.0;
         into[at + 2] = match periods {
             1 => f64::NAN,

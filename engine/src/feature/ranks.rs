@@ -4,6 +4,7 @@
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ranks {
     values: Vec<i64>,
+    total: i64,
 }
 
 impl Ranks {
@@ -15,6 +16,12 @@ impl Ranks {
 
     pub fn sort(&mut self) {
         self.values.sort_unstable();
+        self.total = self.values.iter().fold(0, |sum, value| sum.saturating_add(*value));
+    }
+
+    /// Sum of the values, known once they are sorted.
+    pub fn total(&self) -> i64 {
+        self.total
     }
 
     pub fn values(&self) -> &[i64] {
@@ -43,5 +50,6 @@ mod tests {
         ranks.sort();
         // members: 0 0 3 3 7
         assert_eq!([0, 3, 7].map(|v| ranks.rank(v, 5)), [0.2, 0.6, 0.9]);
+        assert_eq!(ranks.total(), 13);
     }
 }

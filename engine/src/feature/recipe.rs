@@ -24,7 +24,7 @@ pub const MAX_HISTORY: usize = 104;
 pub(super) const ASSIGNED: usize = 6;
 pub(super) const SUBMITTED: usize = 7;
 pub(super) const LATE: usize = 8;
-/// Counts whose sum is a row's activity.
+/// Counts whose sum is a row's activity: posts, replies, help, accesses and, where they are of the period, submissions.
 pub(super) const ACTIVITY: [usize; 6] = [0, 1, 2, 3, 4, SUBMITTED];
 
 /// What the number of assignments of a row is.
@@ -33,8 +33,18 @@ pub(super) const ACTIVITY: [usize; 6] = [0, 1, 2, 3, 4, SUBMITTED];
 pub enum Basis {
     /// All that the member has in the unit, whatever their dates, those of later periods too.
     Universe,
-    /// Those due in the period: counted in the cell.
+    /// Those due in the period, counted in the cell, as handed in whenever they were.
     Due,
+}
+
+impl Basis {
+    /// Measures that count what lies in later periods too.
+    fn looking_ahead(self) -> &'static [&'static str] {
+        match self {
+            Self::Universe => &[COUNTS[ASSIGNED]],
+            Self::Due => &[COUNTS[SUBMITTED], COUNTS[LATE], GRADE_AVG],
+        }
+    }
 }
 
 /// The features of a row. The window is the row's period and the `history` periods before it, as far as there are any.
@@ -111,9 +121,17 @@ impl FeatureRecipe {
         }
     }
 
-    /// Takes the assignments out, and with them `conclusion`.
-    pub fn leave_out_assigned(&mut self) {
-        self.measures.retain(|name| name != COUNTS[ASSIGNED]);
+    /// The measures of a row that count what lies in later periods too.
+    pub fn looking_ahead(&self, basis: Basis) -> Vec<String> {
+        let ahead = basis.looking_ahead();
+        let named = self.measures.iter().filter(|name| ahead.contains(&name.as_str()));
+        named.cloned().collect()
+    }
+
+    /// Takes out the measures that count what lies in later periods too.
+    pub fn leave_out_looking_ahead(&mut self, basis: Basis) {
+        let ahead = basis.looking_ahead();
+        self.measures.retain(|name| !ahead.contains(&name.as_str()));
     }
 
     pub(super) fn lags(&self) -> usize {

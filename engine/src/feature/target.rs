@@ -209,7 +209,7 @@ fn before_activity(
         let mut next = 0;
         for cell in rows.cells_of(member) {
             let period = cell.period as usize;
-            if cell.activity() != 0 {
+            if cell.activity(rows.basis()) != 0 {
                 for before in next.max(period.saturating_sub(horizon))..period.min(last) {
                     if !rows.is_own(member, before) {
                         on_row(member, before)?;

@@ -1,10 +1,13 @@
 //! The rows of one unit.
 
+use std::sync::Arc;
+
 use super::cell::{check, first_cells, sum, within};
 use super::kinds::Kinds;
 use super::layout::Layout;
 use super::ranks::Ranks;
 use super::recipe::ASSIGNED;
+use super::summary::UnitSummary;
 use super::{Attributes, Basis, Cell, FeatureRecipe, Member, COUNTS};
 use crate::context::{Context, Reservation};
 use crate::error::{EngineError, Result};
@@ -53,12 +56,7 @@ pub struct UnitRows<'a> {
     pub(super) attributes: &'a Attributes,
     /// First cell of each member, and their number at the end.
     first: Vec<u32>,
-    /// Activity of the period, by period.
-    pub(super) activity: Vec<Ranks>,
-    /// Activity of the window, by period; empty where no feature asks for it.
-    pub(super) sums: Vec<Ranks>,
-    /// First period with activity.
-    pub(super) began: Option<usize>,
+    pub(super) summary: Arc<UnitSummary>,
     _reserved: Reservation,
 }
 
@@ -96,6 +94,7 @@ impl<'a> UnitRows<'a> {
         let reserved = ctx.reserve(
             (members.len() + 1) * size_of::<u32>() + 2 * cells.len() * windows.min(periods + 1) * size_of::<i64>(),
         )?;
+        let activity = |cell: &&Cell| cell.activity(basis) != 0;
         let mut rows = Self {
             ctx,
             history: recipe.history,
@@ -106,39 +105,87 @@ impl<'a> UnitRows<'a> {
             cells,
             attributes,
             first: first_cells(members.len(), cells),
-            activity: vec![Ranks::default(); periods],
-            sums: Vec::new(),
-            began: cells
-                .iter()
-                .filter(|cell| cell.activity() != 0)
-                .map(|cell| cell.period as usize)
-                .min(),
+            summary: Arc::new(UnitSummary {
+                members: members.len(),
+                began: cells.iter().filter(activity).map(|cell| cell.period as usize).min(),
+                ..UnitSummary::default()
+            }),
             layout,
             _reserved: reserved,
         };
-        rows.rank()?;
+        let (activity, sums) = rows.rank()?;
+        if let Some(summary) = Arc::get_mut(&mut rows.summary) {
+            (summary.activity, summary.sums) = (activity, sums);
+        }
         Ok(rows)
     }
 
-    /// Sorts the activities of each period and, where asked for, of each window.
-    fn rank(&mut self) -> Result<()> {
-        for cell in self.cells {
-            self.activity[cell.period as usize].push(cell.activity());
+    /// Some members of a unit of which `summary` is known, from [`UnitRows::summary`] with the same recipe: for [`UnitRows::vector`], which
+    /// says of them what it would say among all.
+    ///
+    /// # Errors
+    /// As [`UnitRows::build`].
+    #[allow(clippy::too_many_arguments)] // as above
+    pub fn some(
+        ctx: &'a Context,
+        recipe: &FeatureRecipe,
+        basis: Basis,
+        periods: usize,
+        members: &'a [Member],
+        cells: &'a [Cell],
+        attributes: &'a Attributes,
+        summary: Arc<UnitSummary>,
+    ) -> Result<Self> {
+        check(periods, members, cells)?;
+        let layout = Layout::new(recipe, basis);
+        let fits = |ranks: &[Ranks], wanted: bool| !wanted || ranks.len() == periods;
+        if !fits(&summary.activity, true) || !fits(&summary.sums, layout.sum_rank.is_some()) {
+            return Err(EngineError::Dimension {
+                what: "periods of a unit",
+                expected: periods,
+                found: summary.activity.len(),
+            });
         }
-        self.activity.iter_mut().for_each(Ranks::sort);
+        Ok(Self {
+            ctx,
+            history: recipe.history,
+            by_assigned: basis == Basis::Universe,
+            basis,
+            periods,
+            members,
+            cells,
+            attributes,
+            first: first_cells(members.len(), cells),
+            summary,
+            layout,
+            _reserved: ctx.reserve(0)?,
+        })
+    }
+
+    /// What there is to know of all cells.
+    pub fn summary(&self) -> Arc<UnitSummary> {
+        Arc::clone(&self.summary)
+    }
+
+    /// Sorts the activities of each period and, where asked for, of each window.
+    fn rank(&self) -> Result<(Vec<Ranks>, Vec<Ranks>)> {
+        let mut activity = vec![Ranks::default(); self.periods];
+        for cell in self.cells {
+            activity[cell.period as usize].push(cell.activity(self.basis));
+        }
+        activity.iter_mut().for_each(Ranks::sort);
         if self.layout.sum_rank.is_none() {
-            return Ok(());
+            return Ok((activity, Vec::new()));
         }
         let mut sums = vec![Ranks::default(); self.periods];
         for member in 0..self.members.len() {
             if member % POLL_ROWS == 0 {
                 self.ctx.check()?;
             }
-            self.windows(member, |period, window| sums[period].push(sum(window)));
+            self.windows(member, |period, window| sums[period].push(sum(window, self.basis)));
         }
         sums.iter_mut().for_each(Ranks::sort);
-        self.sums = sums;
-        Ok(())
+        Ok((activity, sums))
     }
 
     /// Number of features.
@@ -232,7 +279,7 @@ impl<'a> UnitRows<'a> {
             let mut outcome = Ok(());
             self.windows(member, |period, window| {
                 if outcome.is_ok() {
-                    let active = window.iter().any(|cell| cell.activity() != 0);
+                    let active = window.iter().any(|cell| cell.activity(self.basis) != 0);
                     outcome = on_row(member, period, active);
                 }
             });
@@ -245,7 +292,7 @@ impl<'a> UnitRows<'a> {
     pub fn active_after(&self, member: usize, period: usize, horizon: usize) -> Option<bool> {
         let last = period.checked_add(horizon).filter(|last| *last < self.periods)?;
         let cells = self.cells_of(member);
-        Some(sum(&cells[within(cells, period + 1, last)]) != 0)
+        Some(sum(&cells[within(cells, period + 1, last)], self.basis) != 0)
     }
 
     /// Calls `on_row` for each row of its own, by member, then period.
@@ -273,7 +320,7 @@ impl<'a> UnitRows<'a> {
                     outcome = on_row(&OwnRow {
                         member: member as u32,
                         period: period as u32,
-                        active: window.iter().any(|cell| cell.activity() != 0),
+                        active: window.iter().any(|cell| cell.activity(self.basis) != 0),
                         vector: &vector,
                     });
                 }

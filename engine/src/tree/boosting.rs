@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ensemble::Ensemble;
 use super::importance::Importance;
-use super::shap::{self, Explanation};
+use super::shap::{self, Explainer, Explanation};
 use super::storage::StoredEnsemble;
 use super::table::{FeatureTable, TrainingSet};
 use crate::codec::{self, Kind};
@@ -144,15 +144,25 @@ impl GradientBoosting {
     /// # Errors
     /// [`EngineError::Dimension`], [`EngineError::Memory`], [`EngineError::Cancelled`].
     pub fn explain(&self, ctx: &Context, table: &FeatureTable) -> Result<Explanation> {
-        shap::explain(ctx, &self.ensemble, table, 1.0, &self.base)
+        self.explain_with(ctx, None, table)
     }
 
-    /// Keeps what explaining few rows at a time needs whatever the rows.
+    /// What makes many explanations faster; none of a model that is too large for it.
+    pub fn explainer(&self) -> Option<Explainer> {
+        Explainer::new(&self.ensemble)
+    }
+
+    /// As [`GradientBoosting::explain`], with what [`GradientBoosting::explainer`] made of this very model.
     ///
     /// # Errors
-    /// [`EngineError::Memory`], [`EngineError::Cancelled`].
-    pub fn keep_explainer(&self, ctx: &Context) -> Result<()> {
-        shap::keep(ctx, &self.ensemble)
+    /// As [`GradientBoosting::explain`].
+    pub fn explain_with(
+        &self,
+        ctx: &Context,
+        explainer: Option<&Explainer>,
+        table: &FeatureTable,
+    ) -> Result<Explanation> {
+        shap::explain(ctx, &self.ensemble, explainer, table, 1.0, &self.base)
     }
 
     /// Model bytes.

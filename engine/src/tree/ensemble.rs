@@ -1,13 +1,10 @@
 //! Trees over common cuts: what forests, boosted trees and imported models are made of.
 
-use std::sync::OnceLock;
-
 use rayon::prelude::*;
 
 use super::cuts::{self, Cuts};
 use super::importance::Importance;
 use super::node::{Node, Tree};
-use super::shap::Kept;
 use super::table::FeatureTable;
 use crate::context::Context;
 use crate::error::{EngineError, Result};
@@ -21,38 +18,13 @@ const CHECK_WALKS: usize = 1 << 14;
 
 /// Guarantees: every tree satisfies [`Tree::check`]; at least one output; `width` is the number of outputs (each leaf
 /// speaks of all), or 1 (tree t adds to output t modulo the number of outputs).
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ensemble {
     pub(crate) cuts: Cuts,
     pub(crate) trees: Vec<Tree>,
     pub(crate) outputs: usize,
     pub(crate) width: usize,
     pub(crate) importance: Importance,
-    /// Follows from the others; there where [`super::shap::keep`] was asked for it.
-    pub(crate) kept: OnceLock<Kept>,
-}
-
-impl Clone for Ensemble {
-    fn clone(&self) -> Self {
-        Self {
-            cuts: self.cuts.clone(),
-            trees: self.trees.clone(),
-            outputs: self.outputs,
-            width: self.width,
-            importance: self.importance.clone(),
-            kept: OnceLock::new(),
-        }
-    }
-}
-
-impl PartialEq for Ensemble {
-    fn eq(&self, other: &Self) -> bool {
-        let parts = |e: &Self| (e.outputs, e.width);
-        parts(self) == parts(other)
-            && self.cuts == other.cuts
-            && self.trees == other.trees
-            && self.importance == other.importance
-    }
 }
 
 impl Ensemble {
@@ -98,7 +70,6 @@ impl Ensemble {
             outputs,
             width,
             importance: importance.spread(varying, cuts.n_features()),
-            kept: OnceLock::new(),
         }
     }
 
@@ -238,6 +209,21 @@ impl<'a> Coder<'a> {
         vec![0; self.block_rows() * self.stride]
     }
 
+    /// Encodes `n` rows of the table, from row `start` on: slots x n.
+    pub(crate) fn columns(&self, table: &FeatureTable, start: usize, n: usize) -> Vec<u32> {
+        let mut codes = vec![0; n * self.stride];
+        for &feature in &self.asked {
+            let feature = feature as usize;
+            let cuts = self.cuts.of(feature);
+            let (left, right) = codes[2 * feature * n..][..2 * n].split_at_mut(n);
+            let values = &table.column(feature)[start..start + n];
+            for ((left, right), x) in left.iter_mut().zip(right).zip(values) {
+                [*left, *right] = code(cuts, *x);
+            }
+        }
+        codes
+    }
+
     /// Encodes `n` rows of the table, from row `start` on.
     pub(crate) fn encode(&self, table: &FeatureTable, start: usize, n: usize, codes: &mut [u32]) {
         for &feature in &self.asked {
@@ -245,13 +231,18 @@ impl<'a> Coder<'a> {
             let cuts = self.cuts.of(feature);
             let values = &table.column(feature)[start..start + n];
             for (row, x) in codes.chunks_exact_mut(self.stride).zip(values) {
-                let both = if x.is_nan() {
-                    [0, super::node::LEAF - 1]
-                } else {
-                    [cuts::rank(cuts, *x); 2]
-                };
-                row[2 * feature..2 * feature + 2].copy_from_slice(&both);
+                row[2 * feature..2 * feature + 2].copy_from_slice(&code(cuts, *x));
             }
         }
+    }
+}
+
+/// The rank of a value where missing ones go left, and where they go right.
+#[inline]
+fn code(cuts: &[f64], x: f64) -> [u32; 2] {
+    if x.is_nan() {
+        [0, super::node::LEAF - 1]
+    } else {
+        [cuts::rank(cuts, x); 2]
     }
 }

@@ -67,7 +67,6 @@ impl Ensemble {
             outputs,
             width,
             importance,
-            kept: std::sync::OnceLock::new(),
         };
         ensemble.check()?;
         Ok(ensemble)

@@ -6,7 +6,7 @@ use super::bagging::Plan;
 use super::ensemble::Ensemble;
 use super::forest_params::ForestValidParams;
 use super::importance::Importance;
-use super::shap::{self, Explanation};
+use super::shap::{self, Explainer, Explanation};
 use super::storage::StoredEnsemble;
 use super::table::{FeatureTable, TrainingSet};
 use crate::codec::{self, Kind};
@@ -133,16 +133,27 @@ impl RandomForest {
     /// # Errors
     /// [`EngineError::Dimension`], [`EngineError::Memory`], [`EngineError::Cancelled`].
     pub fn explain(&self, ctx: &Context, table: &FeatureTable) -> Result<Explanation> {
-        let factor = 1.0 / self.ensemble.n_trees() as f64;
-        shap::explain(ctx, &self.ensemble, table, factor, &vec![0.0; self.n_classes()])
+        self.explain_with(ctx, None, table)
     }
 
-    /// Keeps what explaining few rows at a time needs whatever the rows.
+    /// What makes many explanations faster; none of a model that is too large for it.
+    pub fn explainer(&self) -> Option<Explainer> {
+        Explainer::new(&self.ensemble)
+    }
+
+    /// As [`RandomForest::explain`], with what [`RandomForest::explainer`] made of this very model.
     ///
     /// # Errors
-    /// [`EngineError::Memory`], [`EngineError::Cancelled`].
-    pub fn keep_explainer(&self, ctx: &Context) -> Result<()> {
-        shap::keep(ctx, &self.ensemble)
+    /// As [`RandomForest::explain`].
+    pub fn explain_with(
+        &self,
+        ctx: &Context,
+        explainer: Option<&Explainer>,
+        table: &FeatureTable,
+    ) -> Result<Explanation> {
+        let factor = 1.0 / self.ensemble.n_trees() as f64;
+        let offset = vec![0.0; self.n_classes()];
+        shap::explain(ctx, &self.ensemble, explainer, table, factor, &offset)
     }
 
     /// Model bytes.

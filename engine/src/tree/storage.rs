@@ -1,7 +1,5 @@
 //! How trees are stored: flat little-endian bytes, checked in full before anything is made of them.
 
-use std::sync::OnceLock;
-
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -173,7 +171,6 @@ impl TryFrom<StoredEnsemble> for Ensemble {
             outputs: stored.outputs,
             width: stored.width,
             importance,
-            kept: OnceLock::new(),
         };
         ensemble.check()?;
         Ok(ensemble)

@@ -1,18 +1,21 @@
 //! What a classifier says of rows: the class, how probable it is, and the strongest reasons, in words.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
 use super::phrasebook::{FeatureText, Phrasebook, Typical, Value};
 use super::Language;
-use crate::classifier::{Bins, ClassifierModel, Contributions, Histogram};
+use crate::classifier::{Bins, ClassifierExplainer, ClassifierModel, Contributions, Histogram};
 use crate::context::Context;
 use crate::data::{Table, Values, MISSING};
 use crate::error::Result;
 
 /// Reasons given.
 pub const REASONS: usize = 3;
+/// Words that a thread remembers, about.
+const MOST_WORDS: usize = 1 << 16;
 /// Rows that a thread takes at a time.
 const CHUNK: usize = 2_048;
 
@@ -41,7 +44,10 @@ pub fn reason_id(words: &str) -> i64 {
 #[derive(Debug)]
 pub struct Judge<'a> {
     model: &'a ClassifierModel,
+    explainer: OnceLock<ClassifierExplainer>,
     book: Phrasebook,
+    /// Of each thread.
+    words: Mutex<Vec<Words>>,
 }
 
 impl<'a> Judge<'a> {
@@ -58,10 +64,16 @@ impl<'a> Judge<'a> {
             .map(|name| histograms.get(name.as_str()).and_then(|found| typical(found)))
             .collect();
         let book = Phrasebook::new(language, texts, &columns, &typical, window);
-        Self { model, book }
+        Self {
+            model,
+            explainer: OnceLock::new(),
+            book,
+            words: Mutex::default(),
+        }
     }
 
-    /// A verdict per row of `table`; the words of its reasons go into `dictionary`.
+    /// A verdict per row of `table`; the words of its reasons go into `dictionary`, unless an earlier call gave them: all tables that are judged
+    /// have the same columns, levels included.
     ///
     /// # Errors
     /// As [`ClassifierModel::explain`].
@@ -73,12 +85,14 @@ impl<'a> Judge<'a> {
             .chunks_exact(k)
             .map(|row| self.model.decide(row))
             .collect();
-        let found = self.model.explain(ctx, table, &classes)?;
+        let _explainer = ctx.reserve(self.model.explainer_bytes())?;
+        let explainer = self.explainer.get_or_init(|| self.model.explainer());
+        let found = self.model.explain_with(ctx, explainer, table, &classes)?;
         let _found = ctx.reserve_for::<f64>(found.values.len())?;
         let columns = self.columns(table);
         let chunk = |rows: std::ops::Range<usize>| {
             ctx.check()?;
-            let mut words = Words::default();
+            let mut words = self.lent().pop().unwrap_or_default();
             let verdicts: Vec<Verdict> = rows
                 .map(|row| Verdict {
                     class: classes[row],
@@ -86,7 +100,11 @@ impl<'a> Judge<'a> {
                     reasons: self.reasons(&columns, &found, row, &mut words),
                 })
                 .collect();
-            Ok((verdicts, words.texts))
+            let texts = std::mem::take(&mut words.texts);
+            if words.known.len() < MOST_WORDS {
+                self.lent().push(words);
+            }
+            Ok((verdicts, texts))
         };
         let starts: Vec<usize> = (0..table.n_rows()).step_by(CHUNK).collect();
         let range = |start: &usize| *start..table.n_rows().min(start + CHUNK);
@@ -104,24 +122,35 @@ impl<'a> Judge<'a> {
         Ok(verdicts)
     }
 
-    /// The words for the contribution of `column` to row `row` of a table; `supports`: whether it is positive.
-    pub fn words(&self, table: &Table, row: usize, column: usize, supports: bool) -> String {
+    fn lent(&self) -> MutexGuard<'_, Vec<Words>> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The words for what each column contributes to row `row` of a table: `contributions`, one per column.
+    pub fn words(&self, table: &Table, row: usize, contributions: &[f64]) -> Vec<String> {
         let columns = self.columns(table);
         let number = |other: usize| {
-            columns
-                .get(other)
-                .and_then(|values| *values)
-                .map_or(f64::NAN, |v| number(v, row))
+            let values = columns.get(other).and_then(|values| *values);
+            values.map_or(f64::NAN, |values| number(values, row))
         };
-        let value = columns.get(column).and_then(|values| *values);
-        let value = value.map_or(Value::Number(f64::NAN), |values| value_of(values, row));
-        self.book.reason(column, value, &number, supports)
+        let words = |(column, contribution): (usize, &f64)| {
+            let value = columns[column].map_or(Value::Number(f64::NAN), |values| value_of(values, row));
+            self.book.reason(column, value, &number, *contribution >= 0.0)
+        };
+        contributions
+            .iter()
+            .take(columns.len())
+            .enumerate()
+            .map(words)
+            .collect()
     }
 
     /// The values of the model's columns in a table.
     fn columns<'t>(&self, table: &'t Table) -> Vec<Option<&'t Values>> {
-        let columns = self.model.columns().iter();
-        columns.map(|column| table.values(&column.name).ok()).collect()
+        let columns = self.model.columns().iter().enumerate();
+        columns
+            .map(|(at, column)| table.values_near(at, &column.name).ok())
+            .collect()
     }
 
     fn reasons(
@@ -154,9 +183,10 @@ impl<'a> Judge<'a> {
 }
 
 /// What was put into words already: the same number of the same column reads the same.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Words {
     known: HashMap<(usize, u64, u64, bool), i64>,
+    /// What is new since they were lent.
     texts: Dictionary,
 }
 

@@ -44,7 +44,7 @@ BEGIN
     dense := 0; wrong := 0; unexplained := 0;
     FOR v IN SELECT c.* FROM analytics.cubo_engajamento c WHERE (c.nivel_agregacao, c.tipo_agregacao_data) = (level, grain) LOOP
         dense := dense + 1;
-        SELECT min(empatia._class_label(x.class)) AS class, min(x.probability) AS probability, min(x.model_version) AS version,
+        SELECT CASE WHEN min(x.class) = max(x.class) THEN empatia._class_label(min(x.class)) END AS class, min(x.probability) AS probability, min(x.model_version) AS version,
                (array_agg(x.reason ORDER BY x.place) FILTER (WHERE x.contribution <> 0))[:3] AS reasons,
                abs(min(x.base_value) + sum(x.contribution) - min(x.score)) AS rest
         INTO e FROM (SELECT x.*, row_number() OVER () AS place
@@ -173,3 +173,21 @@ SELECT * FROM empatia.explain('escola', 1, 'SPA', 'FORTNIGHT', 99);
 SELECT * FROM empatia.explain('escola', 1, 'SPA', 'FORTNIGHT', 10, '2024-03-05');
 SELECT * FROM empatia.explain('escola', NULL, 'SPA', 'FORTNIGHT', 10);
 SELECT * FROM empatia._classify_with(1, 'analytics', 'SPA', 'FORTNIGHT', '\x00', false);
+
+-- more than the memory that is allowed: refused before it is taken, and nothing has changed
+SELECT train_by_hand('SPA', 'FORTNIGHT', '{"algorithm": "decision_tree"}', '{"history": 104, "lags": 104}') > 0 AS trained;
+UPDATE empatia.setting SET value = 'pt' WHERE key = 'language';
+DROP TABLE before;
+CREATE TABLE before AS TABLE places;
+SET empatia.memory_limit = '16MB';
+DO $$
+BEGIN
+    PERFORM empatia.classify('SPA', 'FORTNIGHT');
+    RAISE WARNING 'classified with 16 MB';
+EXCEPTION WHEN out_of_memory THEN
+    RAISE WARNING '%: %', SQLSTATE, regexp_replace(SQLERRM, '[0-9]+', 'N', 'g');
+END
+$$;
+SELECT count(*) AS differing FROM ((TABLE places EXCEPT ALL TABLE before) UNION ALL (TABLE before EXCEPT ALL TABLE places)) d;
+RESET empatia.memory_limit;
+SELECT sum(written_rows) > 0 AS written FROM empatia.classify('SPA', 'FORTNIGHT');

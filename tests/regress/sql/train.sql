@@ -110,4 +110,4 @@ SELECT w.place, t.* FROM (VALUES (1, 'inactive_next', '{}'::jsonb), (2, 'inactiv
 UPDATE empatia.setting SET value = 'due' WHERE key = 'assignment_basis';
 SELECT mode FROM empatia.build_cube('SPA', 'WEEK');
 INSERT INTO looked SELECT 5, t.* FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', algorithm => 'decision_tree', deploy => 'never') t;
-SELECT l.place, l.target, l.message, m.features && '{assigned_exercises,conclusion}' AS has_them FROM looked l JOIN empatia.model m ON m.version = l.model_version ORDER BY l.place;
+SELECT l.place, l.target, l.message, m.features && '{assigned_exercises,conclusion}' AS assigned, m.features && '{submitted_exercises,late_exercises,grade_avg}' AS handed_in FROM looked l JOIN empatia.model m ON m.version = l.model_version ORDER BY l.place;
