@@ -69,7 +69,6 @@ fn explain_row(
     } else {
         start_context(Limits::from_settings())?
     };
-    let (times, open) = Times::read(&part, client_id)?;
     let asked = Asked {
         results: results.to_owned(),
         level: level.to_owned(),
@@ -78,10 +77,10 @@ fn explain_row(
         unit: unit_id,
         history: ready.model.recipe.history,
         rank: ready.model.recipe.rank,
-        times,
+        times: Times::read(&part, client_id)?,
     };
     let attributes = cube_model::attributes(&context, Some(client_id), Some(user_id), &ready.model)?;
-    let unit = unit(&context, &part, asked, &ready.model, &attributes, open)?;
+    let unit = unit(&context, &part, asked, &ready.model, &attributes)?;
     let day = period_start.to_pg_epoch_days();
     let table = unit.row(&context, &part, &ready.model, &attributes, (user_id, day))?;
     let explained = Explained::new(&context, &ready, table)?;
@@ -126,35 +125,51 @@ struct Times {
     synced: i64,
 }
 
-/// Tables that a unit is read from, besides the part's own.
-const READ: [&str; 4] = ["cube_period", "cube_unit", "cube_member", "cube_assigned"];
+/// Tables that a unit is read from, besides the part's own, and the one that says when it changed.
+const READ: [&str; 5] = ["cube_period", "cube_unit", "cube_member", "cube_assigned", "cube_sync"];
 
 impl Times {
-    /// The times, and whether a unit that this session has read may be shown: the role may be another than then, and what it may see.
-    fn read(part: &Part, client: i32) -> Result<(Self, bool)> {
-        let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
-        tables.push(part.table(&part.partition("cube")));
-        let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
+    /// None where a unit that this session has read may not be shown: the role may be another than then, and what it may see.
+    fn read(part: &Part, client: i32) -> Result<Option<Self>> {
+        if !is_open(part)? {
+            return Ok(None);
+        }
         let sql = format!(
-            "SELECT b.built_at, y.synced_at,
-                    (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
-                     FROM pg_catalog.unnest(ARRAY[{}]) t (name))
-             FROM {} b JOIN {} y USING (client_id) WHERE (b.client_id, b.level, b.grain) = ($1, {}, {})",
-            tables.join(", "),
+            "SELECT b.built_at, y.synced_at FROM {} b JOIN {} y USING (client_id) WHERE (b.client_id, b.level, b.grain) = ($1, {}, {})",
             part.table("cube_build"),
             part.table("cube_sync"),
             quote_literal(part.level()),
             quote_literal(part.grain())
         );
         let mut found = None;
-        query_kept(&sql, &[client.into()], &[Timestamptz, Timestamptz, Bool], |row| {
-            if let (Some(built), Some(synced), Some(open)) = (row.timestamptz(0), row.timestamptz(1), row.bool(2)) {
-                found = Some((Self { built, synced }, open));
+        query_kept(&sql, &[client.into()], &[Timestamptz; 2], |row| {
+            if let (Some(built), Some(synced)) = (row.timestamptz(0), row.timestamptz(1)) {
+                found = Some(Self { built, synced });
             }
             Ok(())
         })?;
-        found.ok_or_else(|| Error::not_ready("the cube was not built"))
+        found
+            .map(Some)
+            .ok_or_else(|| Error::not_ready("the cube was not built"))
     }
+}
+
+/// Whether the role may read all of the tables that a unit is read from.
+fn is_open(part: &Part) -> Result<bool> {
+    let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
+    tables.push(part.table(&part.partition("cube")));
+    let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
+    let sql = format!(
+        "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
+         FROM pg_catalog.unnest(ARRAY[{}]) t (name)",
+        tables.join(", ")
+    );
+    let mut open = false;
+    query_kept(&sql, &[], &[Bool], |row| {
+        open = row.bool(0) == Some(true);
+        Ok(())
+    })?;
+    Ok(open)
 }
 
 /// What is asked about, but for the member and the period.
@@ -168,7 +183,8 @@ struct Asked {
     /// Of the recipe: what the summary depends on.
     history: usize,
     rank: bool,
-    times: Times,
+    /// None: what row security leaves of a unit is one role's, perhaps for the length of a setting, and not kept.
+    times: Option<Times>,
 }
 
 /// A unit, but for its cells.
@@ -180,16 +196,14 @@ struct Unit {
     summary: Arc<UnitSummary>,
 }
 
-/// `open`: whoever asks may see all of the unit. What row security leaves of one is one role's, perhaps for the length of a setting.
 fn unit(
     context: &Context,
     part: &Part,
     asked: Asked,
     model: &CubeModel,
     attributes: &StudentAttributes,
-    open: bool,
 ) -> Result<Rc<Unit>> {
-    if !open {
+    if asked.times.is_none() {
         return Ok(Rc::new(Unit::read(context, part, asked, model, attributes)?));
     }
     if let Some(unit) = UNITS.with_borrow_mut(|units| units.get(&asked)) {

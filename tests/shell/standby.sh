@@ -26,17 +26,17 @@ on_primary() { server_use ''; }
 on_standby() { server_use standby; }
 
 # what the standby has to say: the same as the primary
-predicted="SELECT p.student_id, p.risk_score, p.class, p.threshold, p.probabilities, p.top_risk_factors, p.imputed, p.unknown, p.version FROM empatia.predict('lag', '$(case_of p2)', record => false) p"
-rows="SELECT count(*), md5(string_agg(r::text, ',' ORDER BY r.student_id, r::text COLLATE \"C\")) FROM empatia.predict_rows('lag', 'school.pupil', record => false) r"
-drift="SELECT md5(string_agg(d::text, ',' ORDER BY d.kind, d.name)) FROM empatia.drift('lag', against => 'school.pupil') d"
-history="SELECT e.model, e.risk_score, e.class FROM empatia.explain('p1', 5) e"
-scores="SELECT count(*), md5(string_agg(r::text, ',')) FROM empatia.roc_curve(1) r; SELECT md5(empatia.model_card(1))"
-declare -A said
-for what in predicted rows drift history scores; do said[$what]=$(sql "${!what}"); done
+declare -A asked said
+asked[predicted]="SELECT p.student_id, p.risk_score, p.class, p.threshold, p.probabilities, p.top_risk_factors, p.imputed, p.unknown, p.version FROM empatia.predict('lag', '$(case_of p2)', record => false) p"
+asked[rows]="SELECT count(*), md5(string_agg(r::text, ',' ORDER BY r.student_id, r::text COLLATE \"C\")) FROM empatia.predict_rows('lag', 'school.pupil', record => false) r"
+asked[drift]="SELECT md5(string_agg(d::text, ',' ORDER BY d.kind, d.name)) FROM empatia.drift('lag', against => 'school.pupil') d"
+asked[history]="SELECT e.model, e.risk_score, e.class FROM empatia.explain('p1', 5) e"
+asked[scores]="SELECT count(*), md5(string_agg(r::text, ',')) FROM empatia.roc_curve(1) r; SELECT md5(empatia.model_card(1))"
+for what in predicted rows drift history scores; do said[$what]=$(sql "${asked[$what]}"); done
 metrics=$(sql "SELECT empatia.metrics()")
 on_standby
 assert_sql "SELECT pg_is_in_recovery()" t "the standby is one"
-for what in predicted rows drift history scores; do assert_eq "$(sql "${!what}")" "${said[$what]}" "$what on the standby"; done
+for what in predicted rows drift history scores; do assert_eq "$(sql "${asked[$what]}")" "${said[$what]}" "$what on the standby"; done
 assert_eq "$(sql "SELECT empatia.metrics()")" "$metrics" "metrics on the standby"
 assert_match "$metrics" 'empatia_info\{version=' "metrics say something"
 assert_sql "SELECT count(*) > 3 FROM empatia.metric" t "and so does their view"

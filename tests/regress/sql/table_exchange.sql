@@ -61,7 +61,7 @@ FROM empatia.predict('behind', '{"Pupil": "p3", "Nota": "5,5", "SCHOOL": "public
 -- everything that the registry knew, but when and by whom it was made: that is in its parameters
 SELECT e.key FROM public.known k, empatia.model m, jsonb_each(to_jsonb(m)) e WHERE e.value IS DISTINCT FROM to_jsonb(k) -> e.key ORDER BY 1;
 SELECT m.parameters - 'imported' = k.parameters AS same, m.parameters #>> '{imported,created_at}' = to_jsonb(k) ->> 'created_at' AS when_made FROM public.known k, empatia.model m;
--- it cannot be trained again where its relation is not
+-- it was imported: its target is SQL of another place, and is not run here
 SELECT * FROM empatia.retrain_table('behind');
 SELECT version FROM empatia.deploy(1);
 SELECT model_card ~ 'behind' AS card FROM empatia.model_card(1, 'en');
