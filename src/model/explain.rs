@@ -134,7 +134,7 @@ impl Times {
     fn read(part: &Part, client: i32) -> Result<(Self, bool)> {
         let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
         tables.push(part.table(&part.partition("cube")));
-        let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
+        let tables: Vec<String> = tables.iter().map(quote_literal).collect();
         let sql = format!(
             "SELECT b.built_at, y.synced_at,
                     (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
