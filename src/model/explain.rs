@@ -158,7 +158,7 @@ impl Times {
 fn is_open(part: &Part) -> Result<bool> {
     let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
     tables.push(part.table(&part.partition("cube")));
-    let tables: Vec<String> = tables.iter().map(|table| quote_literal(table)).collect();
+    let tables: Vec<String> = tables.iter().map(quote_literal).collect();
     let sql = format!(
         "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))
          FROM pg_catalog.unnest(ARRAY[{}]) t (name)",
