@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS {results}.prediction (
 CREATE TABLE IF NOT EXISTS {results}.prediction_other PARTITION OF {results}.prediction DEFAULT;
 CREATE INDEX IF NOT EXISTS prediction_student ON {results}.prediction (student_id, predicted_at DESC);
 CREATE INDEX IF NOT EXISTS prediction_model ON {results}.prediction (model, predicted_at);
+CREATE INDEX IF NOT EXISTS prediction_time ON {results}.prediction (predicted_at);
 COMMENT ON TABLE {results}.prediction IS 'predictions of models of tables, one row each, partitioned by month; setting prediction_retention says how long they are kept';
 COMMENT ON COLUMN {results}.prediction.inputs IS 'what the model was given, by its own columns; those missing are not there';
 COMMENT ON COLUMN {results}.prediction.factors IS 'the strongest reasons, signed, with the value and in words';
@@ -29,6 +30,22 @@ COMMENT ON COLUMN {results}.prediction.imputed IS 'columns of the model that wer
 COMMENT ON COLUMN {results}.prediction.unknown IS 'what was given and no column goes by';
 COMMENT ON COLUMN {results}.prediction.origin IS 'call: predict(); relation: predict_rows()';
 COMMENT ON TABLE {results}.prediction_other IS 'predictions of months without a partition of their own, until maintain_predictions() runs';
+
+CREATE TABLE IF NOT EXISTS {results}.prediction_tally (
+    day date NOT NULL,
+    model text NOT NULL,
+    class text NOT NULL,
+    predictions bigint NOT NULL,
+    calls bigint NOT NULL,
+    seconds double precision NOT NULL,
+    within bigint[] NOT NULL,
+    PRIMARY KEY (day, model, class)
+);
+COMMENT ON TABLE {results}.prediction_tally IS 'how many predictions there were on days that are over: metrics() need not count them, and goes on counting what retention deletes; written by maintain_predictions()';
+COMMENT ON COLUMN {results}.prediction_tally.day IS 'in UTC';
+COMMENT ON COLUMN {results}.prediction_tally.calls IS 'those whose latency is known: by predict(), not predict_rows()';
+COMMENT ON COLUMN {results}.prediction_tally.seconds IS 'sum of their latencies';
+COMMENT ON COLUMN {results}.prediction_tally.within IS 'how many of them took at most 1, 2, 5, 10, 20, 50, 100, 250 and 1000 ms';
 
 CREATE TABLE IF NOT EXISTS {results}.outcome (
     model text NOT NULL,
@@ -64,7 +81,7 @@ COMMENT ON FUNCTION empatia._risk_ddl() IS 'tables of predictions, outcomes and 
 CREATE FUNCTION empatia._ensure_predictions() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
-    IF EXISTS (SELECT FROM empatia.warehouse) AND to_regclass(empatia._render('{results}.drift_history')) IS NULL THEN
+    IF EXISTS (SELECT FROM empatia.warehouse) AND to_regclass(empatia._render('{results}.prediction_tally')) IS NULL THEN
         EXECUTE empatia._render(empatia._risk_ddl());
     END IF;
     PERFORM empatia._ensure_month(clock_timestamp());
@@ -106,6 +123,23 @@ END
 $$;
 COMMENT ON FUNCTION empatia._ensure_month(timestamptz) IS 'creates the partition of predictions of a month';
 
+-- Days without a tally, the present one included.
+CREATE FUNCTION empatia._untallied(until timestamptz) RETURNS TABLE (day date, model text, class text, predictions bigint, calls bigint, seconds double precision, "within" bigint[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    since timestamptz;
+BEGIN
+    EXECUTE empatia._render($q$ SELECT coalesce((max(t.day) + 1)::timestamp AT TIME ZONE 'UTC', '-infinity') FROM {results}.prediction_tally t $q$) INTO since;
+    RETURN QUERY EXECUTE empatia._render($q$
+        SELECT (p.predicted_at AT TIME ZONE 'UTC')::date, p.model, p.class, count(*), count(p.latency_ms), coalesce(sum(p.latency_ms), 0) / 1000,
+               ARRAY[count(*) FILTER (WHERE p.latency_ms <= 1), count(*) FILTER (WHERE p.latency_ms <= 2), count(*) FILTER (WHERE p.latency_ms <= 5),
+                     count(*) FILTER (WHERE p.latency_ms <= 10), count(*) FILTER (WHERE p.latency_ms <= 20), count(*) FILTER (WHERE p.latency_ms <= 50),
+                     count(*) FILTER (WHERE p.latency_ms <= 100), count(*) FILTER (WHERE p.latency_ms <= 250), count(*) FILTER (WHERE p.latency_ms <= 1000)]
+        FROM {results}.prediction p WHERE p.predicted_at >= $1 AND p.predicted_at < $2 GROUP BY 1, 2, 3 $q$) USING since, until;
+END
+$$;
+COMMENT ON FUNCTION empatia._untallied(timestamptz) IS 'predictions of days that prediction_tally does not have, up to a moment, as it would have them';
+
 CREATE FUNCTION empatia.maintain_predictions(months_ahead integer DEFAULT 2) RETURNS TABLE (partition text, action text, rows bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
@@ -143,6 +177,9 @@ BEGIN
             RETURN NEXT;
         END IF;
     END LOOP;
+    -- an hour late: whoever predicts in a transaction across midnight is counted, too
+    EXECUTE empatia._render('INSERT INTO {results}.prediction_tally SELECT * FROM empatia._untallied($1)')
+        USING date_trunc('day', clock_timestamp() - interval '1 hour', 'UTC');
     oldest := date_trunc('month', clock_timestamp() - keep, 'UTC');
     FOR found IN SELECT c.oid::regclass AS part, c.relname FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
                  WHERE h.inhparent = to_regclass(empatia._render('{results}.prediction')) AND c.relname ~ '^prediction_\d{4}_\d{2}$'
@@ -162,4 +199,4 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION empatia.maintain_predictions(integer) IS 'creates the partitions of predictions of the coming months, and drops those older than the setting prediction_retention';
+COMMENT ON FUNCTION empatia.maintain_predictions(integer) IS 'creates the partitions of predictions of the coming months, and drops those older than the setting prediction_retention, once they are counted';
