@@ -169,34 +169,48 @@ def description(command):
     }
 
 
-def markdown(about, report):
+def markdown(about, rows, failures):
     lines = [
-        f"Measured {about['date']}, commit `{about['commit']}`, by `{about['command']}`.",
+        f"Last run {about['date']}, commit `{about['commit']}`, by `{about['command']}`; rows of other cases are of the run that their last column names, on the same machine.",
         f"Machine: {about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, Linux {about['kernel']}; "
         f"load average before the run {about['load_before'][0]}, after it {about.get('load_after', ['?'])[0]}.",
         f"PostgreSQL {about['postgres']} ({', '.join(f'{k} = {v}' for k, v in about['settings'].items())}); Python {about['python']}, "
         + ", ".join(f"{k} {v}" for k, v in about["packages"].items() if v) + ".",
         "",
-        "| case | work | ours | theirs | theirs / ours | bar | |",
-        "|---|---|---|---|---|---|---|",
+        "| case | work | ours | theirs | theirs / ours | bar | | measured |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for row in report.rows:
+    for row in rows:
         verdict = {True: "met", False: "**missed**", None: ""}[row["met"]]
         theirs = _time(row.get("theirs_seconds")) + (f" ({row['peer']})" if row["peer"] else "")
         work = row["work"] + (f"<br>{row['note']}" if row["note"] else "")
-        lines.append(f"| {row['case']} | {work} | {_time(row.get('ours_seconds'))} | {theirs} | {_ratio(row['ratio'])} | {row['bar'] or ''} | {verdict} |")
-    if report.failures:
-        lines += ["", "Not measured:"] + [f"* {failure['case']}: {failure['problem']}" for failure in report.failures]
+        lines.append(f"| {row['case']} | {work} | {_time(row.get('ours_seconds'))} | {theirs} | {_ratio(row['ratio'])} | {row['bar'] or ''} | {verdict} | {row['date'][:16]}, `{row['commit']}` |")
+    if failures:
+        lines += ["", "Not measured:"] + [f"* {failure['case']}: {failure['problem']}" for failure in failures]
     return "\n".join(lines)
 
 
-def publish(about, report):
-    """Writes benches/results/last.json and .md, and the table between the marks of benches/README.md."""
+def _kept(about, report, file):
+    """Rows of cases that this run did not look at, as an earlier one on such a machine measured them."""
+    if not file.exists():
+        return []
+    before = json.loads(file.read_text())
+    if any(before["about"][name] != about[name] for name in ("cpu", "cores")):
+        return []
+    looked_at = {row["case"] for row in report.rows + report.failures}
+    origin = {name: before["about"][name] for name in ("date", "commit")}
+    return [{**origin, **row} for row in before["rows"] if row["case"] not in looked_at]
+
+
+def publish(about, report, order):
+    """Writes benches/results/last.json and .md, and the table between the marks of benches/README.md; `order` of the cases."""
     results = HERE / "results"
     results.mkdir(exist_ok=True)
     about["load_after"] = [round(load, 2) for load in os.getloadavg()]
-    (results / "last.json").write_text(json.dumps({"about": about, "rows": report.rows, "failures": report.failures}, indent=1, ensure_ascii=False) + "\n")
-    table = markdown(about, report)
+    fresh = [{**row, "date": about["date"], "commit": about["commit"]} for row in report.rows]
+    rows = sorted(_kept(about, report, results / "last.json") + fresh, key=lambda row: order.index(row["case"]))
+    (results / "last.json").write_text(json.dumps({"about": about, "rows": rows, "failures": report.failures}, indent=1, ensure_ascii=False) + "\n")
+    table = markdown(about, rows, report.failures)
     (results / "last.md").write_text(table + "\n")
     readme = HERE / "README.md"
     text = readme.read_text()

@@ -177,7 +177,7 @@ COMMENT ON FUNCTION empatia._everybody_changed(integer, bigint) IS 'whether fact
 
 -- Most refreshes have new interactions only: whose assignments are the same the change log tells. Only numbers that differ are written.
 CREATE FUNCTION empatia._write_assigned(client_id integer, since bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = on AS $$
 DECLARE
     who text := 'true';
     users bigint[];
@@ -189,6 +189,9 @@ BEGIN
             RETURN;
         END IF;
         who := '{user} = ANY ($2)';
+    ELSE
+        -- everybody's: how many counts there are to compare the planner cannot know, and a loop over both sides takes hours where it thinks few
+        PERFORM set_config('enable_nestloop', 'off', true);
     END IF;
     EXECUTE empatia._render($q$
         WITH now AS MATERIALIZED (

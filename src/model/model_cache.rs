@@ -65,8 +65,8 @@ impl<K: PartialEq, V> Kept<K, V> {
     }
 }
 
-/// Nodes of trees that are gone through in a few milliseconds.
-const QUICK_NODES: usize = 1 << 17;
+/// Nodes of trees that are gone through in about ten milliseconds.
+const QUICK_NODES: usize = 1 << 19;
 
 /// Whether explaining one row takes less time than starting a thread.
 pub(crate) fn is_quick(model: &ClassifierModel) -> bool {
