@@ -177,7 +177,7 @@ COMMENT ON FUNCTION empatia._everybody_changed(integer, bigint) IS 'whether fact
 
 -- Most refreshes have new interactions only: whose assignments are the same the change log tells. Only numbers that differ are written.
 CREATE FUNCTION empatia._write_assigned(client_id integer, since bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = on SET enable_sort = on AS $$
 DECLARE
     who text := 'true';
     users bigint[];
@@ -190,18 +190,20 @@ BEGIN
         END IF;
         who := '{user} = ANY ($2)';
     ELSE
-        -- everybody's: how many counts there are to compare the planner cannot know, and a loop over both sides takes hours where it thinks few
-        PERFORM set_config('enable_nestloop', 'off', true);
+        -- everybody's: how many counts there are to compare the planner cannot know, and a loop over both sides takes hours where it thinks few;
+        -- to sort them takes four times as long as to hash them
+        PERFORM set_config('enable_nestloop', 'off', true), set_config('enable_sort', 'off', true);
     END IF;
     EXECUTE empatia._render($q$
         WITH now AS MATERIALIZED (
-            SELECT f.client_id, v.level, f.user_id, v.unit_id, count(*) AS assigned_exercises
-            FROM {dw}.fact_assignment f
-            JOIN {results}.cube_member m ON m.client_id = $1 AND m.level = 'SPA' AND m.unit_id = f.space_id AND m.user_id = f.user_id,
-            LATERAL (VALUES ('ENV', f.environment_id), ('CRS', f.course_id), ('SPA', f.space_id), ('SUB', f.subject_id), ('LEC', f.lecture_id)) v (level, unit_id)
+            SELECT v.client_id, v.level, v.user_id, v.unit_id, count(*) AS assigned_exercises
+            FROM (SELECT f.client_id, f.user_id, unnest('{ENV,CRS,SPA,SUB,LEC}'::text[]) AS level,
+                         unnest(ARRAY[f.environment_id, f.course_id, f.space_id, f.subject_id, f.lecture_id]) AS unit_id
+                  FROM {dw}.fact_assignment f
+                  JOIN {results}.cube_member m ON m.client_id = $1 AND m.level = 'SPA' AND m.unit_id = f.space_id AND m.user_id = f.user_id
+                  WHERE f.client_id = $1 AND {whose_facts}) v
             JOIN {results}.cube_unit u ON u.client_id = $1 AND u.level = v.level AND u.unit_id = v.unit_id
-            WHERE f.client_id = $1 AND {whose_facts}
-            GROUP BY f.client_id, v.level, f.user_id, v.unit_id),
+            GROUP BY v.client_id, v.level, v.user_id, v.unit_id),
         gone AS (
             DELETE FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {whose_counts}
             AND NOT EXISTS (SELECT FROM now n WHERE (n.level, n.user_id, n.unit_id) = (a.level, a.user_id, a.unit_id)))

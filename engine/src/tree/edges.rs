@@ -124,6 +124,16 @@ impl Edges {
         self.effects = effects;
     }
 
+    /// Bytes that preparing adds.
+    pub(crate) fn effect_bytes(&self) -> usize {
+        self.edges.len() * self.batches.len() * size_of::<[Effect; 3]>()
+    }
+
+    /// Bytes without these.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.edges.len() * size_of::<Edge>()
+    }
+
     /// The edge above `node`.
     pub(crate) fn of(&self, node: usize) -> Edge {
         self.edges[node]

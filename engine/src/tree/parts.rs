@@ -62,6 +62,14 @@ impl Part {
     /// Of a node of the tree, at most.
     pub(crate) const BYTES_PER_NODE: usize = MOST_NODES * (size_of::<PartNode>() + 16);
 
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.nodes.len() * size_of::<PartNode>()
+            + self.splits.len() * size_of::<(u32, u32)>()
+            + self.features.len() * size_of::<u32>()
+            + self.values.len() * size_of::<f64>()
+    }
+
     /// The parts of `tree`, which have each leaf once; none of a tree without splits.
     pub(crate) fn all(tree: &Tree, edges: &Edges, width: usize) -> Vec<Self> {
         let n = tree.nodes.len();

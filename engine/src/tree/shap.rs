@@ -23,6 +23,9 @@ use crate::error::{EngineError, Result};
 
 /// Bytes of prepared edges at a time.
 pub(super) const PREPARED: usize = 1 << 26;
+/// Bytes of prepared edges that are kept for further rows, and nodes beyond which it is not tried.
+const KEPT: usize = 96 << 20;
+const KEPT_NODES: usize = 1 << 19;
 /// Fewer rows than this are explained without remembering ways.
 const FEW_ROWS: usize = 16;
 
@@ -91,6 +94,8 @@ impl Explanation {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explainer {
     trees: Vec<Prepared>,
+    /// With what edges do in every case.
+    is_whole: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +118,12 @@ impl Prepared {
         prepared
     }
 
+    /// Bytes, but for what edges do in every case.
+    fn held(&self) -> usize {
+        self.edges.bytes() + self.parts.iter().map(Part::bytes).sum::<usize>()
+    }
+
+    /// At most, with that.
     pub(super) fn bytes(tree: &Tree) -> usize {
         // of the nodes of the parts, several times a tree's
         tree.nodes.len() * (Edges::BYTES_PER_NODE + Part::BYTES_PER_NODE)
@@ -120,24 +131,34 @@ impl Prepared {
 }
 
 impl Explainer {
-    /// None of trees that are too large to be kept like that.
+    /// None of trees that are too large to be kept like that. What edges do in every case, which takes most of the memory, is left out
+    /// where it is too much: it does not change a bit of what is said.
     pub(crate) fn new(ensemble: &Ensemble) -> Option<Self> {
-        let whole = |tree: &Tree| Prepared::whole(tree, ensemble.width);
-        (Self::needed(ensemble) <= PREPARED).then(|| Self {
-            trees: ensemble.trees.iter().map(whole).collect(),
-        })
+        if nodes(ensemble) > KEPT_NODES {
+            return None;
+        }
+        let bare = |tree: &Tree| Prepared::new(tree, ensemble.width);
+        let mut trees: Vec<Prepared> = ensemble.trees.iter().map(bare).collect();
+        let held: usize = trees.iter().map(Prepared::held).sum();
+        let effects: usize = trees.iter().map(|tree| tree.edges.effect_bytes()).sum();
+        let is_whole = held + effects <= KEPT;
+        if is_whole {
+            trees.iter_mut().for_each(|tree| tree.edges.prepare());
+        }
+        (held <= KEPT).then_some(Self { trees, is_whole })
     }
 
-    fn needed(ensemble: &Ensemble) -> usize {
-        ensemble.trees.iter().map(Prepared::bytes).sum()
-    }
-
-    /// About the bytes that the one for these trees takes: at most 64 MiB, 0 where there is none.
+    /// At most the bytes that the one for these trees takes.
     pub fn bytes(ensemble: &Ensemble) -> usize {
-        Some(Self::needed(ensemble))
-            .filter(|bytes| *bytes <= PREPARED)
-            .unwrap_or(0)
+        if nodes(ensemble) > KEPT_NODES {
+            return 0;
+        }
+        ensemble.trees.iter().map(Prepared::bytes).sum::<usize>().min(KEPT)
     }
+}
+
+fn nodes(ensemble: &Ensemble) -> usize {
+    ensemble.trees.iter().map(|tree| tree.nodes.len()).sum()
 }
 
 /// Explains offset + factor x the sum over the trees.
@@ -166,8 +187,8 @@ pub(crate) fn explain(
     match explainer {
         _ if n == 0 => {}
         _ if n < FEW_ROWS => task.few(explainer.map(|explainer| &explainer.trees[..]), &mut values)?,
-        Some(explainer) => task.many(&explainer.trees, 0, &mut values)?,
-        None => task.many_in_turn(&mut values)?,
+        Some(explainer) if explainer.is_whole => task.many(&explainer.trees, 0, &mut values)?,
+        _ => task.many_in_turn(&mut values)?,
     }
     for row in values.chunks_exact_mut(p * k) {
         row.iter_mut().for_each(|value| *value *= factor);
