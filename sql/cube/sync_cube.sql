@@ -211,6 +211,7 @@ BEGIN
         SELECT n.* FROM now n
         WHERE NOT EXISTS (SELECT FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {whose_counts}
                           AND (a.level, a.user_id, a.unit_id, a.assigned_exercises) = (n.level, n.user_id, n.unit_id, n.assigned_exercises))
+        ORDER BY n.level, n.user_id, n.unit_id -- as they are read: by part and user
         ON CONFLICT ON CONSTRAINT cube_assigned_pkey DO UPDATE SET assigned_exercises = excluded.assigned_exercises $q$,
         'whose_facts', replace(who, '{user}', 'f.user_id'), 'whose_counts', replace(who, '{user}', 'a.user_id')) USING client_id, users;
 END
