@@ -61,8 +61,17 @@ impl FromDatum for Document {
 unsafe impl<'fcx> ArgAbi<'fcx> for Document {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
         let index = arg.index();
-        // SAFETY: by contract; functions with such an argument are strict.
-        unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or_else(|| panic!("argument {index} must not be null"))
+        // SAFETY: by contract.
+        let given: Option<Self> = unsafe { arg.unbox_arg_using_from_datum() };
+        given.unwrap_or_else(|| {
+            // of a function that takes a null elsewhere, and so is not strict
+            let error = Error::new(
+                PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+                format!("argument {} must not be null", index + 1),
+            );
+            ErrorReport::from(error).report(PgLogLevel::ERROR);
+            Self(Value::Null)
+        })
     }
 
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<Self> {

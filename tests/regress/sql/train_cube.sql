@@ -132,6 +132,10 @@ select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, '{"measures": ["c
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, '{"histroy": 4}', null, '{"kind": "inactive_next", "horizon": 2}');
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "inactive_next", "horizon": 0}');
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "grades"}');
+\set VERBOSITY sqlstate
+select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, null);
+\set VERBOSITY default
+select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, null);
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "segment", "encoded": "\\x00zz"}');
 select from empatia._train_cube('analytics', 'SPA', 'WEEK', 1, null, null, '{"kind": "inactive_next", "horizon": 2, "max_rows": 3}');
 select from empatia._train_cube('analytics', 'CRS', 'MONTH', 1, null, null, '{"kind": "inactive_next", "horizon": 2}');
