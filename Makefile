@@ -3,7 +3,7 @@ PG_CONFIG ?= pg_config
 SHELL := /bin/bash
 # cargo runs side by side by itself, and two of them only wait for each other
 .NOTPARALLEL:
-.PHONY: all build install installcheck setup demo test bench clean distclean help
+.PHONY: all build install installcheck setup demo test bench quality clean distclean help
 
 all: build
 
@@ -26,8 +26,11 @@ demo: setup ## the whole on a throw-away server; DATA=dir loads OULAD from there
 test: setup ## every test; ONLY=fmt,rooms,clippy,engine,pgtest,regress,isolation,shell,docs selects
 	@ONLY="$(ONLY)" scripts/test.sh
 
-bench: setup ## the benchmarks (benches/README.md); CASE=reference,oulad,growth,kmeans,trees,http or engine; SIZE=1,10 RUNS=5 DATA=dir KEEP=1
-	@CASE="$(CASE)" SIZE="$(SIZE)" RUNS="$(RUNS)" DATA="$(DATA)" KEEP="$(KEEP)" scripts/bench.sh
+bench: setup ## the benchmarks (benches/README.md); CASE=reference,repeats,oulad,growth,kmeans,trees,predict,http,cancel or engine; SIZE=1,10 RUNS=5 DATA=dir KEEP=1
+	@CASE="$(CASE)" SIZE="$(SIZE)" GRAINS="$(GRAINS)" RUNS="$(RUNS)" DATA="$(DATA)" KEEP="$(KEEP)" scripts/bench.sh
+
+quality: setup ## how well the classifiers do on real data (benches/quality/README.md): OULAD, PEDE, xAPI, Moodle; ONLY=oulad,pede,tables DATA=dir
+	@ONLY="$(ONLY)" DATA="$(DATA)" benches/quality/run.sh
 
 clean: ## stop our servers; remove what was built and what tests wrote
 	@scripts/pg.sh stop --all

@@ -13,10 +13,11 @@ import case_kmeans
 import case_oulad
 import case_predict
 import case_reference
+import case_repeats
 import case_trees
 import harness
 
-CASES = {"reference": case_reference, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans, "trees": case_trees, "predict": case_predict, "http": case_http, "cancel": case_cancel}
+CASES = {"reference": case_reference, "repeats": case_repeats, "oulad": case_oulad, "growth": case_growth, "kmeans": case_kmeans, "trees": case_trees, "predict": case_predict, "http": case_http, "cancel": case_cancel}
 
 
 def main():
@@ -36,7 +37,7 @@ def main():
     except ValueError:
         parser.error(f"sizes are whole millions, such as 1,10; found {options.sizes!r}")
 
-    given = [f"{name}={os.environ[name]}" for name in ("CASE", "SIZE", "RUNS") if os.environ.get(name)]
+    given = [f"{name}={os.environ[name]}" for name in ("CASE", "SIZE", "GRAINS", "RUNS") if os.environ.get(name)]
     about = harness.description(" ".join(["make bench", *given]))
     report = harness.Report()
     for name in names:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benchmarks on a throw-away server: build, install, start, benches/run.sh. CASE, SIZE, RUNS, DATA and KEEP are said there.
+# The benchmarks on a throw-away server: build, install, start, benches/run.sh. CASE, SIZE, GRAINS, RUNS, DATA and KEEP are said there.
 #   CASE=engine       only the engine's own (criterion), no server
 # KEEP=1 leaves the server and its databases for the next run with KEEP=1.
 set -euo pipefail

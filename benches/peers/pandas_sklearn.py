@@ -22,12 +22,12 @@ FEATURES = ["posts", "post_replies", "help_requests", "help_request_replies", "a
 DENSE = """
 SELECT m.user_id, u.unit_id, p.period_start, coalesce(x.posts, 0) AS posts, coalesce(x.post_replies, 0) AS post_replies,
        coalesce(x.help_requests, 0) AS help_requests, coalesce(x.help_request_replies, 0) AS help_request_replies,
-       coalesce(a.assigned_exercises, 0) AS assigned_exercises, coalesce(x.submitted_exercises, 0)::bigint AS submitted_exercises
+       coalesce(a.assigned_exercises, 0) AS assigned_exercises, coalesce(x.submitted_exercises, 0)::bigint AS submitted_exercises{columns}
 FROM analytics.cube_unit u
 JOIN analytics.cube_member m ON m.client_id = u.client_id AND m.level = u.member_level AND m.unit_id = u.member_unit_id
 JOIN analytics.cube_period p ON p.client_id = u.client_id AND p.level = '{level}' AND p.grain = '{grain}'
 LEFT JOIN analytics.cube_assigned a ON a.client_id = u.client_id AND a.level = '{level}' AND a.user_id = m.user_id AND a.unit_id = u.unit_id
-LEFT JOIN analytics.cube_{part} x ON x.client_id = u.client_id AND x.user_id = m.user_id AND x.unit_id = u.unit_id AND x.period_start = p.period_start
+LEFT JOIN analytics.cube_{part} x ON x.client_id = u.client_id AND x.user_id = m.user_id AND x.unit_id = u.unit_id AND x.period_start = p.period_start{joins}
 WHERE u.level = '{level}'
 """
 
@@ -42,12 +42,16 @@ def read(uri, query, reader):
         return cursor.fetch_arrow_table().to_pandas()
 
 
-def main(database, level, grain, reader="adbc"):
+def dense(database, level, grain, reader, columns="", joins=""):
+    """The dense rows, features in FEATURES."""
     host, user = os.environ.get("PGHOST", "/var/run/postgresql"), os.environ.get("PGUSER", "postgres")
     uri = f"postgresql://{user}@{quote(host, safe='')}:{os.environ.get('PGPORT', '5432')}/{database}"
-    query = DENSE.format(level=level, grain=grain, part=f"{level}_{grain}".lower())
+    return read(uri, DENSE.format(level=level, grain=grain, part=f"{level}_{grain}".lower(), columns=columns, joins=joins), reader)
+
+
+def main(database, level, grain, reader="adbc"):
     marks = [time.perf_counter()]
-    rows = read(uri, query, reader)
+    rows = dense(database, level, grain, reader)
     marks.append(time.perf_counter())
 
     features = StandardScaler().fit_transform(np.log1p(rows[FEATURES].to_numpy(dtype=np.float64)))

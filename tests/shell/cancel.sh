@@ -113,3 +113,7 @@ sql "UPDATE empatia.setting SET value = 'native' WHERE key = 'builder'; SELECT *
      SELECT * FROM empatia.train('SUB', 'WEEK', target => 'inactive_next', options => '{\"max_rows\": 20000}', deploy => 'never');
      SELECT empatia.deploy(max(version)) FROM empatia.model WHERE task = 'classification'" > /dev/null
 cancelled "classify, classifier" "SELECT * FROM empatia.classify('SUB', 'WEEK')" "SELECT empatia._forget_predictions(c.client_id, 'SUB', 'WEEK') FROM dw.client c"
+for algorithm in gradient_boosting random_forest ensemble; do
+  cancelled "train, $algorithm" "SELECT * FROM empatia.train('SUB', 'WEEK', target => 'inactive_next', algorithm => '$algorithm', options => '{\"max_rows\": 20000}', deploy => 'never')" \
+    "DELETE FROM empatia.model m WHERE m.task = 'classification' AND NOT EXISTS (SELECT FROM empatia.deployment d WHERE d.version = m.version)" "^training SUB x WEEK"
+done
