@@ -1,5 +1,7 @@
 //! How many rounds boosting takes: those after which rows held out of the training rows, whole groups of them, are predicted best.
 
+use rayon::prelude::*;
+
 use crate::context::Context;
 use crate::data::Labels;
 use crate::error::{EngineError, Result};
@@ -25,21 +27,16 @@ pub(super) fn choose(
     by_time: bool,
     seed: u64,
 ) -> Result<Option<usize>> {
+    let parts = held_out(labels, by_time, seed)?;
+    let losses = |fold: &Fold| losses(ctx, params, table, labels, fold);
+    let all: Result<Vec<_>> = match ctx.run(|| parts.par_iter().map(losses).collect()) {
+        // not for all at a time
+        Err(EngineError::Memory { .. }) => parts.iter().map(losses).collect(),
+        all => all,
+    };
     let mut total: Vec<f64> = Vec::new();
     let mut last = 0.0;
-    for fold in held_out(labels, by_time, seed)? {
-        ctx.check()?;
-        let width = table.n_features().saturating_add(3);
-        let _copies = ctx.reserve_for::<f64>(labels.n_rows().saturating_mul(width))?;
-        let part = |rows: &[u32]| -> Result<(FeatureTable, Labels)> {
-            let positions: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
-            Ok((table.select(&positions)?, labels.select(rows)?))
-        };
-        let (train, test) = (part(&fold.train)?, part(&fold.test)?);
-        let train = TrainingSet::new(&train.0, train.1.targets(), labels.n_classes(), train.1.weights())?;
-        let test_weight: f64 = test.1.weights().iter().sum();
-        let test = TrainingSet::new(&test.0, test.1.targets(), labels.n_classes(), test.1.weights())?;
-        let losses = params.fit(ctx, &train, Some(&test))?.validation_loss;
+    for (losses, test_weight) in all? {
         // A part that stopped early stays where it was when it stopped
         let ended = losses.last().copied().unwrap_or(0.0) * test_weight;
         if total.len() < losses.len() {
@@ -52,6 +49,29 @@ pub(super) fn choose(
     }
     let lowest = total.iter().copied().fold(f64::INFINITY, f64::min);
     Ok(total.iter().position(|loss| *loss == lowest).map(|round| round + 1))
+}
+
+/// The log-loss on the rows that `fold` holds out, round by round, and their weight.
+fn losses(
+    ctx: &Context,
+    params: &BoostingValidParams,
+    table: &FeatureTable,
+    labels: &Labels,
+    fold: &Fold,
+) -> Result<(Vec<f64>, f64)> {
+    ctx.check()?;
+    let width = table.n_features().saturating_add(3);
+    let _copies = ctx.reserve_for::<f64>(labels.n_rows().saturating_mul(width))?;
+    let part = |rows: &[u32]| -> Result<(FeatureTable, Labels)> {
+        let positions: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+        Ok((table.select(&positions)?, labels.select(rows)?))
+    };
+    let (train, test) = (part(&fold.train)?, part(&fold.test)?);
+    let train = TrainingSet::new(&train.0, train.1.targets(), labels.n_classes(), train.1.weights())?;
+    let test_weight: f64 = test.1.weights().iter().sum();
+    let test = TrainingSet::new(&test.0, test.1.targets(), labels.n_classes(), test.1.weights())?;
+    let losses = params.fit(ctx, &train, Some(&test))?.validation_loss;
+    Ok((losses, test_weight))
 }
 
 /// What is held out, part by part.

@@ -1,13 +1,17 @@
 //! Cross-validation: recipe and model fitted inside each fold.
 
+use rayon::prelude::*;
+
 use super::learner::{Classifier, Learner, Prepared};
 use super::out_of_fold::OutOfFold;
 use super::scores::{Metric, MetricSummary, Scores};
-use super::Folds;
-use crate::context::Context;
+use super::{Fold, Folds};
+use crate::context::{Context, Reservation};
 use crate::data::{labels, Labels, Preparation, Table};
 use crate::error::{EngineError, Result};
 
+/// Folds judged at a time, or as many as there are threads: a fit alone has much to do that only one of them does.
+const SIDE_BY_SIDE: usize = 8;
 /// Fold of a row that is in no test.
 const UNTESTED: u32 = u32::MAX;
 
@@ -47,10 +51,71 @@ pub struct FoldView<'a, M> {
     pub test_labels: &'a Labels,
 }
 
+/// What is known of a fold once its model has seen the rows that it is tested on.
+struct Judged<M> {
+    fold: usize,
+    prepared: Prepared<M>,
+    test: Table,
+    test_labels: Labels,
+    part: OutOfFold,
+    report: FoldReport,
+    _parts: Reservation,
+}
+
+/// What all folds share.
+struct Ground<'a, L> {
+    ctx: &'a Context,
+    preparation: &'a Preparation,
+    learner: &'a L,
+    table: &'a Table,
+    labels: &'a Labels,
+}
+
+impl<L: Learner> Ground<'_, L> {
+    fn judge(&self, index: usize, fold: &Fold) -> Result<Judged<L::Model>> {
+        let (ctx, table, labels) = (self.ctx, self.table, self.labels);
+        ctx.check()?;
+        let (n, k) = (labels.n_rows(), labels.n_classes());
+        let parts = ctx.reserve_for::<f64>(n.saturating_mul(table.columns().len() + 4))?;
+        let train_labels = labels.select(&fold.train)?;
+        let train = table.select(ctx, &fold.train)?;
+        let prepared = Prepared::fit(ctx, self.preparation, self.learner, &train, &train_labels)?;
+        let (test, test_labels) = (table.select(ctx, &fold.test)?, labels.select(&fold.test)?);
+        labels::same("classes", k, prepared.model.n_classes())?;
+        let probabilities = prepared.predict(ctx, &test)?;
+        labels::same("probabilities", fold.test.len().saturating_mul(k), probabilities.len())?;
+        let part = OutOfFold::new(
+            k,
+            probabilities,
+            test_labels.targets().to_vec(),
+            test_labels.weights().to_vec(),
+            vec![index as u32; fold.test.len()],
+        )?;
+        let report = FoldReport {
+            train_rows: fold.train.len(),
+            test_rows: fold.test.len(),
+            train_weight: train_labels.weights().iter().sum(),
+            test_weight: test_labels.weights().iter().sum(),
+            scores: Scores::of(ctx, &part.predictions()?)?,
+        };
+        ctx.work_done(1);
+        Ok(Judged {
+            fold: index,
+            prepared,
+            test,
+            test_labels,
+            part,
+            report,
+            _parts: parts,
+        })
+    }
+}
+
 /// Cross-validates `preparation` and `learner` over `folds`.
 ///
 /// A fold's recipe and model see the training rows of this fold and nothing else. `visit` is called once per fold, for
-/// what is to be measured on unseen rows besides (importances, contributions). One unit of progress per fold.
+/// what is to be measured on unseen rows besides (importances, contributions), in their order. One unit of progress per fold.
+/// Folds are judged side by side; what is found depends neither on that nor on the number of threads.
 ///
 /// # Errors
 /// [`EngineError::Refusal`] (see [`Folds::check`]), those of the recipe, the algorithm and `visit`,
@@ -70,54 +135,47 @@ pub fn cross_validate<L: Learner>(
     ctx.expect_work(folds.len() as u64);
     let (n, k) = (labels.n_rows(), labels.n_classes());
     let _result = ctx.reserve_for::<f64>(n.saturating_mul(2 * k + 2))?;
-    let _parts = ctx.reserve_for::<f64>(n.saturating_mul(table.columns().len() + 4))?;
     let mut predicted = vec![0.0; n * k];
     let mut fold_of = vec![UNTESTED; n];
     let mut reports = Vec::with_capacity(folds.len());
-    for (index, fold) in folds.iter().enumerate() {
-        ctx.check()?;
-        let train_labels = labels.select(&fold.train)?;
-        let prepared = Prepared::fit(
-            ctx,
-            preparation,
-            learner,
-            &table.select(ctx, &fold.train)?,
-            &train_labels,
-        )?;
-        let (test, test_labels) = (table.select(ctx, &fold.test)?, labels.select(&fold.test)?);
-        labels::same("classes", k, prepared.model.n_classes())?;
-        let probabilities = prepared.predict(ctx, &test)?;
-        labels::same("probabilities", fold.test.len().saturating_mul(k), probabilities.len())?;
-        let part = OutOfFold::new(
-            k,
-            probabilities,
-            test_labels.targets().to_vec(),
-            test_labels.weights().to_vec(),
-            vec![index as u32; fold.test.len()],
-        )?;
-        reports.push(FoldReport {
-            train_rows: fold.train.len(),
-            test_rows: fold.test.len(),
-            train_weight: train_labels.weights().iter().sum(),
-            test_weight: test_labels.weights().iter().sum(),
-            scores: Scores::of(ctx, &part.predictions()?)?,
-        });
-        for (row, p) in fold.test.iter().zip(part.probabilities().chunks_exact(k)) {
+    let ground = Ground {
+        ctx,
+        preparation,
+        learner,
+        table,
+        labels,
+    };
+    let mut take = |fold: &Fold, judged: Judged<L::Model>| {
+        for (row, p) in fold.test.iter().zip(judged.part.probabilities().chunks_exact(k)) {
             let row = *row as usize;
             if fold_of[row] != UNTESTED {
                 let expected = "tested in one fold at most";
                 return Err(EngineError::invalid("row", expected, format!("{row} in two")));
             }
-            fold_of[row] = index as u32;
+            fold_of[row] = judged.fold as u32;
             predicted[row * k..(row + 1) * k].copy_from_slice(p);
         }
+        reports.push(judged.report);
         visit(&FoldView {
-            fold: index,
-            prepared: &prepared,
-            test: &test,
-            test_labels: &test_labels,
-        })?;
-        ctx.work_done(1);
+            fold: judged.fold,
+            prepared: &judged.prepared,
+            test: &judged.test,
+            test_labels: &judged.test_labels,
+        })
+    };
+    let numbered: Vec<(usize, &Fold)> = folds.iter().enumerate().collect();
+    for some in numbered.chunks(ctx.threads().max(SIDE_BY_SIDE)) {
+        let judge = |(index, fold): &(usize, &Fold)| ground.judge(*index, fold);
+        let together: Result<Vec<_>> = ctx.run(|| some.par_iter().map(judge).collect());
+        match together {
+            Ok(all) => some
+                .iter()
+                .zip(all)
+                .try_for_each(|((_, fold), judged)| take(fold, judged))?,
+            // not for all at a time
+            Err(EngineError::Memory { .. }) => some.iter().try_for_each(|one| take(one.1, judge(one)?))?,
+            Err(error) => return Err(error),
+        }
     }
     let rows: Vec<u32> = (0..n as u32).filter(|row| fold_of[*row as usize] != UNTESTED).collect();
     let of_row = |row: &u32| &predicted[*row as usize * k..(*row as usize + 1) * k];
