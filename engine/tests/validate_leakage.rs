@@ -135,7 +135,9 @@ fn changing_the_test_rows_changes_nothing_that_is_fitted() {
             let spy = Spy {
                 seen: Mutex::new(Vec::new()),
             };
-            let run = cross_validate(&ctx(), &all_treatments(), &spy, table, labels, &folds, |_| Ok(()));
+            // one thread, so that the spy sees the folds in their order
+            let ctx = Context::builder().threads(1).build().unwrap();
+            let run = cross_validate(&ctx, &all_treatments(), &spy, table, labels, &folds, |_| Ok(()));
             run.unwrap();
             spy.seen.into_inner().unwrap()
         };
@@ -423,4 +425,34 @@ fn cancel_is_heeded_and_memory_given_back() {
     let poor = Context::builder().memory_budget(1_000).build().unwrap();
     assert!(matches!(run(&poor), Err(EngineError::Memory { .. })));
     assert_eq!(poor.in_use(), 0);
+}
+
+/// Fault: folds side by side that need more memory than folds in turn, refused or judged otherwise.
+#[test]
+fn folds_that_memory_has_no_room_for_together_are_judged_in_turn() {
+    let (table, labels) = table_and_labels(&[]);
+    // the least budget that suffices, to a hundredth; whatever suffices gives the same
+    let least = |folds: usize| {
+        let folds = (Split::Group { folds }).folds(&labels, 1, 11).unwrap();
+        let run = |ctx: &Context| {
+            let params = LogisticParams::default();
+            cross_validate(ctx, &all_treatments(), &params, &table, &labels, &folds, |_| Ok(()))
+        };
+        let expected = run(&ctx()).unwrap();
+        let (mut low, mut high) = (1_000, 100_000_000);
+        while high > low + low / 100 {
+            let middle = low + (high - low) / 2;
+            match run(&Context::builder().memory_budget(middle).build().unwrap()) {
+                Ok(found) => {
+                    assert_eq!(found, expected, "{middle} bytes");
+                    high = middle;
+                }
+                Err(EngineError::Memory { .. }) => low = middle,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        high
+    };
+    let (two, eight) = (least(2), least(8));
+    assert!(eight < 2 * two, "2 folds: {two} bytes, 8 folds: {eight}");
 }

@@ -166,8 +166,9 @@ pub fn cross_validate<L: Learner>(
     let numbered: Vec<(usize, &Fold)> = folds.iter().enumerate().collect();
     for some in numbered.chunks(ctx.threads().max(SIDE_BY_SIDE)) {
         let judge = |(index, fold): &(usize, &Fold)| ground.judge(*index, fold);
-        let together: Result<Vec<_>> = ctx.run(|| some.par_iter().map(judge).collect());
-        match together {
+        let together: Vec<Result<_>> = ctx.run(|| some.par_iter().map(judge).collect());
+        // of several errors that of the first fold, whoever was first
+        match together.into_iter().collect::<Result<Vec<_>>>() {
             Ok(all) => some
                 .iter()
                 .zip(all)
