@@ -30,15 +30,14 @@ pub(super) fn choose(
     let parts = held_out(labels, by_time, seed)?;
     let losses = |fold: &Fold| losses(ctx, params, table, labels, fold);
     let together: Vec<Result<_>> = ctx.run(|| parts.par_iter().map(losses).collect());
-    let all = match together.into_iter().collect() {
+    let all: Result<Vec<(Vec<f64>, f64)>> = match together.into_iter().collect() {
         // not for all at a time
         Err(EngineError::Memory { .. }) => parts.iter().map(losses).collect(),
         all => all,
     };
     let mut total: Vec<f64> = Vec::new();
     let mut last = 0.0;
-    let all: Vec<(Vec<f64>, f64)> = all?;
-    for (losses, test_weight) in all {
+    for (losses, test_weight) in all? {
         // A part that stopped early stays where it was when it stopped
         let ended = losses.last().copied().unwrap_or(0.0) * test_weight;
         if total.len() < losses.len() {
