@@ -1,6 +1,6 @@
 //! Predictions of a model of a table: of one case given as JSON, and of the rows of a query.
 
-use empatia_engine::classifier::{ClassifierModel, Contributions};
+use empatia_engine::classifier::{ClassifierExplainer, ClassifierModel, Contributions};
 use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values, MISSING};
 use empatia_engine::error::EngineError;
@@ -39,14 +39,20 @@ struct Scored {
     why: Option<Contributions>,
 }
 
-fn score(ctx: &Context, loaded: &Loaded, table: &Table, explain: bool) -> Result<Scored, EngineError> {
-    let model = &loaded.model;
+/// With reasons where there is an explainer.
+fn score(
+    ctx: &Context,
+    model: &ClassifierModel,
+    explainer: Option<&ClassifierExplainer>,
+    table: &Table,
+) -> Result<Scored, EngineError> {
     let probabilities = model.predict(ctx, table)?;
-    let why = match explain {
-        true => Some(model.explain_with(ctx, &loaded.explainer, table, &vec![positive(model); table.n_rows()])?),
-        false => None,
-    };
-    Ok(Scored { probabilities, why })
+    let classes = vec![positive(model); table.n_rows()];
+    let why = explainer.map(|explainer| model.explain_with(ctx, explainer, table, &classes));
+    Ok(Scored {
+        probabilities,
+        why: why.transpose()?,
+    })
 }
 
 /// Predicts one case: `input` is an object of columns by any of their names.
@@ -80,18 +86,17 @@ fn predict(
         return Err(Error::invalid_parameter("input", "an object of the columns of the model", &input.0).into());
     };
     let loaded = load(version)?;
-    let of = loaded.as_ref();
-    let Loaded { model, schema, .. } = of;
+    let Loaded { model, schema, .. } = loaded.as_ref();
     let read = Input::read(schema, model, given);
+    let explainer = (most > 0).then(|| loaded.of_a_case());
     let context = if loaded.is_quick {
         quick_context()?
     } else {
         start_context(Limits::from_settings())?
     };
     let rows = [read.values];
-    // an Rc is not another thread's; what it holds may be
     let scored = compute(&context, || {
-        score(&context, of, &Input::table(&of.schema, &rows)?, most > 0)
+        score(&context, model, explainer, &Input::table(schema, &rows)?)
     })?;
     let [values] = rows;
     let row = Case {
@@ -151,8 +156,9 @@ fn predict_rows(
     let context = start_context(Limits::from_settings())?;
     let mut rows = read(&context, query, &names, &kinds, 1, 0)?;
     let keys = rows.texts.pop().unwrap_or_default();
-    let (of, table) = (loaded.as_ref(), &rows.table);
-    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, of, table, most > 0))?;
+    let (model, table) = (&loaded.model, &rows.table);
+    let explainer = (most > 0).then(|| loaded.of_rows());
+    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, model, explainer, table))?;
     // made as they are fetched: all at once they would take many times what the scores do
     let held = (context, rows.reservation);
     let table = rows.table;
