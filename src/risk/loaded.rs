@@ -1,6 +1,6 @@
 //! Decoded models, kept by the session: decoding one takes longer than predicting with it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use empatia_engine::classifier::{ClassifierExplainer, ClassifierModel};
@@ -18,22 +18,10 @@ thread_local! {
 pub struct Loaded {
     pub model: ClassifierModel,
     pub schema: Schema,
-    single: OnceCell<ClassifierExplainer>,
-    many: OnceCell<ClassifierExplainer>,
+    /// Of a case that comes by itself.
+    pub explainer: ClassifierExplainer,
     /// Whether explaining one row takes less time than starting a thread.
     pub is_quick: bool,
-}
-
-impl Loaded {
-    /// What explains one case by itself.
-    pub fn of_a_case(&self) -> &ClassifierExplainer {
-        self.single.get_or_init(|| self.model.single_row_explainer())
-    }
-
-    /// What explains the rows of a query: the same of each, however many there are.
-    pub fn of_rows(&self) -> &ClassifierExplainer {
-        self.many.get_or_init(|| self.model.explainer())
-    }
 }
 
 /// Model `version` of the registry.
@@ -71,10 +59,9 @@ fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
             format!("the recipe of model {version} does not name all of its columns"),
         ));
     }
-    let bytes = encoded.len() + model.bytes() + model.single_row_explainer_bytes() + model.explainer_bytes();
+    let bytes = encoded.len() + model.bytes() + model.single_row_explainer_bytes();
     let loaded = Loaded {
-        single: OnceCell::new(),
-        many: OnceCell::new(),
+        explainer: model.single_row_explainer(),
         is_quick: is_quick(&model),
         model,
         schema,

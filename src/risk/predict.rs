@@ -1,6 +1,6 @@
 //! Predictions of a model of a table: of one case given as JSON, and of the rows of a query.
 
-use empatia_engine::classifier::{ClassifierExplainer, ClassifierModel, Contributions};
+use empatia_engine::classifier::{ClassifierModel, Contributions};
 use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values, MISSING};
 use empatia_engine::error::EngineError;
@@ -39,16 +39,13 @@ struct Scored {
     why: Option<Contributions>,
 }
 
-/// With reasons where there is an explainer.
-fn score(
-    ctx: &Context,
-    model: &ClassifierModel,
-    explainer: Option<&ClassifierExplainer>,
-    table: &Table,
-) -> Result<Scored, EngineError> {
+/// `why`: explains the class of each row.
+type Why<'a> = &'a (dyn Fn(&Context, &Table, &[u32]) -> Result<Contributions, EngineError> + Sync);
+
+fn score(ctx: &Context, model: &ClassifierModel, table: &Table, why: Option<Why>) -> Result<Scored, EngineError> {
     let probabilities = model.predict(ctx, table)?;
     let classes = vec![positive(model); table.n_rows()];
-    let why = explainer.map(|explainer| model.explain_with(ctx, explainer, table, &classes));
+    let why = why.map(|why| why(ctx, table, &classes));
     Ok(Scored {
         probabilities,
         why: why.transpose()?,
@@ -86,9 +83,14 @@ fn predict(
         return Err(Error::invalid_parameter("input", "an object of the columns of the model", &input.0).into());
     };
     let loaded = load(version)?;
-    let Loaded { model, schema, .. } = loaded.as_ref();
+    let Loaded {
+        model,
+        schema,
+        explainer,
+        ..
+    } = loaded.as_ref();
     let read = Input::read(schema, model, given);
-    let explainer = (most > 0).then(|| loaded.of_a_case());
+    let why: Why = &|ctx, table, classes| model.explain_with(ctx, explainer, table, classes);
     let context = if loaded.is_quick {
         quick_context()?
     } else {
@@ -96,7 +98,12 @@ fn predict(
     };
     let rows = [read.values];
     let scored = compute(&context, || {
-        score(&context, model, explainer, &Input::table(schema, &rows)?)
+        score(
+            &context,
+            model,
+            &Input::table(schema, &rows)?,
+            (most > 0).then_some(why),
+        )
     })?;
     let [values] = rows;
     let row = Case {
@@ -157,8 +164,11 @@ fn predict_rows(
     let mut rows = read(&context, query, &names, &kinds, 1, 0)?;
     let keys = rows.texts.pop().unwrap_or_default();
     let (model, table) = (&loaded.model, &rows.table);
-    let explainer = (most > 0).then(|| loaded.of_rows());
-    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, model, explainer, table))?;
+    // the same of each row, however many there are
+    let why: Why = &|ctx, table, classes| model.explain(ctx, table, classes);
+    let scored = run_with(Limits::from_settings(), |ctx| {
+        score(ctx, model, table, (most > 0).then_some(why))
+    })?;
     // made as they are fetched: all at once they would take many times what the scores do
     let held = (context, rows.reservation);
     let table = rows.table;
