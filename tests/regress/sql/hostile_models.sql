@@ -96,7 +96,10 @@ SELECT 'a', 0, 's', i, s, 'x', f, '{}', '{}' FROM (VALUES (1, '[]'::jsonb, 0, '[
 SELECT name, rows FROM empatia.drift('a');
 SELECT count(*) AS checked FROM empatia.check_drift('a') WHERE rows = 3;
 SELECT left(changed::text, 30) AS changed, score_change FROM empatia.explain('s');
-SELECT outcomes FROM empatia.record_outcome('a', 's', 'true'), empatia.live_metrics('a') \g /dev/null
+INSERT INTO analytics.prediction (model, version, student_id, inputs, risk_score, class, factors, imputed, unknown, latency_ms)
+SELECT 'a', 0, 's', '{"b": 0.5}', 1e308, 'x', '[]', '{}', '{}', x FROM unnest('{1e308,1e308,NaN,-1}'::double precision[]) x;
+SELECT predictions FROM empatia.record_outcome('a', 's', 'true');
+SELECT outcomes, recall, brier FROM empatia.live_metrics('a');
 SELECT empatia.metrics() LIKE '%empatia_predictions_total%' AS metrics;
 
 -- Moments that no calendar has, in a table and in predictions
