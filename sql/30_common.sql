@@ -138,12 +138,26 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION empatia.period_end(text, date, date) IS 'last day of the period that starts on the given day (ALL: the last day of the range)';
 
+CREATE FUNCTION empatia._finite_range(date_from date, date_to date, OUT range_from timestamp, OUT range_to timestamp)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- as many days as the cube is built for (calendar.rs)
+    IF NOT isfinite(date_from) OR NOT isfinite(date_to) OR date_to - date_from > 4194303 THEN
+        PERFORM empatia._fail('datetime_field_overflow', format('expected finite dates at most 11 000 years apart, found %s and %s', date_from, date_to),
+            'Give the first and the last day that you want periods of.');
+    END IF;
+    range_from := date_from;
+    range_to := date_to;
+END
+$$;
+COMMENT ON FUNCTION empatia._finite_range(date, date) IS 'a range of days, or an error where nobody could list them';
+
 CREATE FUNCTION empatia.periods(grain text, date_from date, date_to date, first_day_of_week integer DEFAULT 0)
 RETURNS TABLE (period_start date, period_end date) LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
 BEGIN ATOMIC
     SELECT p.start, empatia.period_end(grain, p.start, date_to)
     FROM (SELECT DISTINCT empatia.period_start(grain, d::date, first_day_of_week, date_from) AS start
-          FROM pg_catalog.generate_series(date_from::timestamp, date_to::timestamp, interval '1 day') d) p
+          FROM empatia._finite_range(date_from, date_to) r, pg_catalog.generate_series(r.range_from, r.range_to, interval '1 day') d) p
     ORDER BY p.start;
 END;
 COMMENT ON FUNCTION empatia.periods(text, date, date, integer) IS 'the periods of a grain that overlap the inclusive range, with their full calendar bounds';

@@ -194,6 +194,8 @@ impl Error {
                 Self::new(Code::ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string())
                     .hint("Export it in the format 'empatia', or train without what the message names.")
             }
+            EngineError::Onnx(OnnxError::Calibrated) => Self::new(Code::ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string())
+                .hint("Import what export_model(version) writes in the format 'empatia', which keeps the calibration; ONNX is for other programs."),
             EngineError::Onnx(_) => Self::new(Code::ERRCODE_FEATURE_NOT_SUPPORTED, error.to_string())
                 .hint("Trees, their ensembles and logistic regressions over numbers can be imported."),
             EngineError::Sheet(sheet) => Self::of_sheet(sheet),

@@ -23,6 +23,10 @@ fn numbers(table: &Table) -> Table {
 }
 
 fn fitted(algorithm: &str, k: usize) -> (ClassifierModel, Table) {
+    calibrated(algorithm, k, json!(false))
+}
+
+fn calibrated(algorithm: &str, k: usize, calibrate: serde_json::Value) -> (ClassifierModel, Table) {
     let (table, labels, classes) = rows(300, k);
     let table = numbers(&table);
     let parameters = match algorithm {
@@ -30,7 +34,7 @@ fn fitted(algorithm: &str, k: usize) -> (ClassifierModel, Table) {
         "gradient_boosting" => json!({"rounds": 5}),
         _ => json!({}),
     };
-    let settings = json!({"algorithm": algorithm, "parameters": parameters, "calibrate": false});
+    let settings = json!({"algorithm": algorithm, "parameters": parameters, "calibrate": calibrate});
     let model = training(settings)
         .train(&ctx(2), &table, &labels, &classes, None)
         .unwrap()
@@ -70,6 +74,31 @@ fn trees_come_back_with_their_predictions_and_explanations() {
         assert!(off < 1e-5, "{algorithm} {k}: contributions differ by {off:e}");
     }
     assert_eq!(ctx.in_use(), 0);
+}
+
+/// Guards against a calibrated model that comes back as another one, or is refused for an operator that nobody put there.
+#[test]
+fn a_calibrated_model_of_ours_is_refused_by_name_and_read_without_its_calibration() {
+    let ctx = ctx(2);
+    let mut seen = 0;
+    for (algorithm, k) in TREES.iter().flat_map(|algorithm| [(*algorithm, 2), (*algorithm, 3)]) {
+        let (model, table) = calibrated(algorithm, k, json!(true));
+        if model.calibrator().is_none() {
+            continue; // where it did not help
+        }
+        seen += 1;
+        // an isotonic one may be too steep to be written at all
+        if let Ok(bytes) = export(&ctx, &model, ExportOptions::default()) {
+            let found = import(&ctx, &bytes, &ImportOptions::default());
+            let expected = EngineError::Onnx(OnnxError::Calibrated);
+            assert_eq!(found.unwrap_err().to_string(), expected.to_string(), "{algorithm} {k}");
+        }
+        let bare = export(&ctx, &model, ExportOptions { calibrated: false }).unwrap();
+        let again = import(&ctx, &bare, &ImportOptions::default()).unwrap();
+        assert!(again.calibrator().is_none() && again.classes() == model.classes());
+        assert_eq!(again.predict(&ctx, &table).unwrap().len(), table.n_rows() * k);
+    }
+    assert!(seen > 0, "no model was calibrated");
 }
 
 /// Rows are counted again as in training where every tree saw every row once: boosting without sampling.

@@ -231,15 +231,21 @@ fn contributions_are_the_shapley_values_of_the_definition() {
     let model = data.boost(2, &BoostingParams::new(8).min_leaf(1.0).max_leaves(40));
     let ctx = Context::builder().build().unwrap();
     let table = data.table();
-    // few rows and many are computed on different paths
+    // few rows, many, and rows that come one at a time are computed on different paths
     let few = table.select(&[0, 1, 2, 3]).unwrap();
-    let (all, few) = (model.explain(&ctx, &table).unwrap(), model.explain(&ctx, &few).unwrap());
+    let (all, alone) = (model.explain(&ctx, &table).unwrap(), model.single_row_explainer());
+    let alone = model.explain_with(&ctx, alone.as_ref(), &few).unwrap();
+    let few = model.explain(&ctx, &few).unwrap();
     for row in 0..4 {
         for (feature, expected) in shapley(&model, &data.rows[row * 6..(row + 1) * 6])
             .into_iter()
             .enumerate()
         {
-            for found in [all.of(row, 0)[feature], few.of(row, 0)[feature]] {
+            for found in [
+                all.of(row, 0)[feature],
+                few.of(row, 0)[feature],
+                alone.of(row, 0)[feature],
+            ] {
                 assert!(
                     (found - expected).abs() < 1e-12,
                     "{row} {feature}: {found}, not {expected}"

@@ -153,8 +153,11 @@ fn shap_values_of_a_scikit_learn_forest_are_shaps() {
             &case.probabilities,
             1e-12,
         );
-        let explanation = forest.explain(&ctx, &rows).unwrap();
-        all_close(explanation.base(), &case.base, 1e-6);
-        all_close(explanation.values(), &case.values, 1e-6);
+        // among many rows, and rows that come one at a time
+        for explainer in [None, forest.single_row_explainer()] {
+            let explanation = forest.explain_with(&ctx, explainer.as_ref(), &rows).unwrap();
+            all_close(explanation.base(), &case.base, 1e-6);
+            all_close(explanation.values(), &case.values, 1e-6);
+        }
     }
 }

@@ -36,12 +36,14 @@ CREATE TABLE {dw}.import (
     changed_cells bigint,
     sheets jsonb,
     imported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    imported_by name NOT NULL DEFAULT CURRENT_USER
+    imported_by name NOT NULL DEFAULT CURRENT_USER,
+    gone boolean NOT NULL DEFAULT false
 );
 CREATE INDEX ON {dw}.import (dataset, sha256);
 COMMENT ON TABLE {dw}.import IS 'files that were imported; sheet and year are those that were asked for';
 COMMENT ON COLUMN {dw}.import.sha256 IS 'of the file as it was given';
 COMMENT ON COLUMN {dw}.import.sheets IS 'one object per sheet: years, rows, unknown headers, missing columns';
+COMMENT ON COLUMN {dw}.import.gone IS 'the table of its rows was dropped or emptied since: the same file is imported again';
 CREATE TABLE {dw}.import_report (
     import_id bigint NOT NULL REFERENCES {dw}.import ON DELETE CASCADE,
     file text,
@@ -104,6 +106,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('empatia.import', 0));
     IF to_regclass(empatia._render('{dw}.import')) IS NULL THEN
         EXECUTE empatia._render(empatia._import_ddl());
+    ELSIF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(empatia._render('{dw}.import')) AND a.attname = 'gone' AND NOT a.attisdropped) THEN
+        EXECUTE empatia._render('ALTER TABLE {dw}.import ADD COLUMN gone boolean NOT NULL DEFAULT false');
     END IF;
     present := to_regclass(empatia._render('{dw}.{name}', 'name', quote_ident(name)));
     SELECT string_agg(format('%I', c.name), ', ') INTO keys FROM empatia._dataset_columns(definition::text) c WHERE c.is_key;

@@ -69,7 +69,7 @@ END
 $$;
 COMMENT ON FUNCTION empatia._take_sheet(text, jsonb, bigint, text, jsonb) IS 'takes a sheet''s rows over into the dataset and counts what that changed';
 
--- An import of the same content that was asked for in the same way, under the present definition.
+-- An import of the same content that was asked for in the same way, under the present definition, and whose rows can still be there.
 CREATE FUNCTION empatia._known_import(dataset text, definition jsonb, hash bytea, file_name text, sheet text, year integer) RETURNS SETOF empatia.import_file_row
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -77,7 +77,7 @@ BEGIN
         SELECT i.import_id, i.file, e.sheet, e.years, e.rows, 0::bigint, 0::bigint, e.rows, e.rejected, e.changed_cells, e.unknown_headers, e.missing_columns,
                format('imported already at %s: nothing changed', to_char(i.imported_at, 'YYYY-MM-DD HH24:MI'))
         FROM (SELECT * FROM {dw}.import p WHERE (p.dataset, p.sha256, p.definition) = ($1, $2, $3) AND p.file IS NOT DISTINCT FROM $4
-                AND p.sheet IS NOT DISTINCT FROM $5 AND p.year IS NOT DISTINCT FROM $6 AND p.sheets IS NOT NULL ORDER BY p.import_id DESC LIMIT 1) i
+                AND p.sheet IS NOT DISTINCT FROM $5 AND p.year IS NOT DISTINCT FROM $6 AND p.sheets IS NOT NULL AND NOT p.gone ORDER BY p.import_id DESC LIMIT 1) i
         CROSS JOIN LATERAL jsonb_to_recordset(i.sheets) AS e (sheet text, years integer[], rows bigint, rejected bigint, changed_cells bigint,
             unknown_headers text[], missing_columns text[]) $q$)
     USING dataset, hash, definition, file_name, sheet, year;
@@ -102,6 +102,9 @@ BEGIN
         PERFORM empatia._fail('null_value_not_allowed', 'expected the content of a file, found null');
     END IF;
     PERFORM empatia._ensure_dataset(dataset, definition);
+    -- what was imported into a table that was dropped or emptied since is not there any more
+    EXECUTE empatia._render('UPDATE {dw}.import i SET gone = true WHERE i.dataset = $1 AND i.rows > 0 AND NOT i.gone AND NOT EXISTS (SELECT FROM {dw}.{table})',
+        'table', quote_ident(dataset)) USING dataset;
     IF NOT coalesce(again, false) THEN
         RETURN QUERY SELECT * FROM empatia._known_import(dataset, definition, hash, file_name, sheet, year);
         IF FOUND THEN

@@ -53,7 +53,7 @@ BEGIN
             WHERE o.model = $1 AND o.observed_at >= coalesce($2, '-infinity')),
         counted AS (
             SELECT v.version, count(v.called) AS n, count(*) FILTER (WHERE v.called IS NULL) AS without, count(*) FILTER (WHERE v.positive AND v.called IS NOT NULL) AS positives,
-                   count(*) FILTER (WHERE v.positive AND v.called) AS hits, count(*) FILTER (WHERE v.called) AS called, avg((v.risk_score - v.positive::integer) ^ 2) AS brier
+                   count(*) FILTER (WHERE v.positive AND v.called) AS hits, count(*) FILTER (WHERE v.called) AS called, avg((v.risk_score - v.positive::integer) ^ 2) FILTER (WHERE v.risk_score BETWEEN 0 AND 1) AS brier
             FROM pair v GROUP BY v.version)
         SELECT c.version, c.n, c.without, c.positives, r.share, r.low, r.high, q.share, q.low, q.high, c.brier
         FROM counted c, empatia._wilson(c.hits, c.positives) r, empatia._wilson(c.hits, c.called) q ORDER BY c.version NULLS LAST $q$) USING m.name, since, m.positive;

@@ -117,6 +117,10 @@ COMMENT ON FUNCTION empatia.predict_rows(text, regclass, boolean, integer, text)
 CREATE FUNCTION empatia.explain(student_id text, "limit" integer DEFAULT 10)
 RETURNS TABLE (predicted_at timestamptz, model text, version bigint, risk_score double precision, class text, top_risk_factors jsonb, changed jsonb, score_change double precision, prediction_id bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    -- who may record predictions may have written anything
+    readable CONSTANT text := 'coalesce(jsonb_typeof(r.inputs) = ''object'' AND r.risk_score BETWEEN 0 AND 1, false)';
+    others bigint;
 BEGIN
     IF $1 IS NULL OR $2 IS NULL OR $2 < 0 THEN
         PERFORM empatia._fail('invalid_parameter_value', 'expected a student and a limit of zero or more');
@@ -124,11 +128,15 @@ BEGIN
     IF to_regclass(empatia._render('{results}.prediction')) IS NULL THEN
         RETURN;
     END IF;
+    EXECUTE empatia._render('SELECT count(*) FROM {results}.prediction r WHERE r.student_id = $1 AND NOT {readable}', 'readable', readable) INTO others USING $1;
+    IF others > 0 THEN
+        RAISE WARNING 'left out of the recorded predictions: %, whose inputs are no object, or whose score is no probability', others;
+    END IF;
     -- one more than asked for: what the last one changed from; what changed, by column: before and now
     RETURN QUERY EXECUTE empatia._render($q$
         WITH p AS (
             SELECT r.*, lag(r.inputs) OVER w AS before, lag(r.risk_score) OVER w AS score_before
-            FROM (SELECT * FROM {results}.prediction r WHERE r.student_id = $1 ORDER BY r.predicted_at DESC, r.prediction_id DESC LIMIT $2::bigint * 2 + 100) r
+            FROM (SELECT * FROM {results}.prediction r WHERE r.student_id = $1 AND {readable} ORDER BY r.predicted_at DESC, r.prediction_id DESC LIMIT $2::bigint * 2 + 100) r
             WINDOW w AS (PARTITION BY r.model ORDER BY r.predicted_at, r.prediction_id))
         SELECT p.predicted_at, p.model, p.version, p.risk_score, p.class, p.factors,
                CASE WHEN p.before IS NOT NULL THEN
@@ -136,7 +144,7 @@ BEGIN
                              FROM (SELECT jsonb_object_keys(p.before) UNION SELECT jsonb_object_keys(p.inputs)) k (key)
                              WHERE p.before -> k.key IS DISTINCT FROM p.inputs -> k.key), '{}') END,
                p.risk_score - p.score_before, p.prediction_id
-        FROM p ORDER BY p.predicted_at DESC, p.prediction_id DESC LIMIT $2 $q$) USING $1, $2;
+        FROM p ORDER BY p.predicted_at DESC, p.prediction_id DESC LIMIT $2 $q$, 'readable', readable) USING $1, $2;
 END
 $$;
 COMMENT ON FUNCTION empatia.explain(text, integer) IS 'recorded predictions of a student, newest first, with their reasons and what had changed since the one before of the same model';

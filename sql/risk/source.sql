@@ -50,6 +50,10 @@ DECLARE
     probe oid;
 BEGIN
     expression := empatia._checked_expression('target', target);
+    IF current_setting('transaction_read_only') = 'on' THEN
+        PERFORM empatia._fail('read_only_sql_transaction', 'looking at a target takes a temporary view, which a read-only transaction cannot make',
+            'Call it in a transaction that may write, and not on a standby.');
+    END IF;
     DROP VIEW IF EXISTS pg_temp.empatia_target;
     EXECUTE format(E'CREATE TEMPORARY VIEW empatia_target AS SELECT (%s) AS target FROM %s', expression, relation);
     probe := to_regclass('pg_temp.empatia_target');

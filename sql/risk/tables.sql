@@ -131,7 +131,7 @@ DECLARE
 BEGIN
     EXECUTE empatia._render($q$ SELECT coalesce((max(t.day) + 1)::timestamp AT TIME ZONE 'UTC', '-infinity') FROM {results}.prediction_tally t $q$) INTO since;
     RETURN QUERY EXECUTE empatia._render($q$
-        SELECT (p.predicted_at AT TIME ZONE 'UTC')::date, p.model, p.class, count(*), count(p.latency_ms), coalesce(sum(p.latency_ms), 0) / 1000,
+        SELECT (p.predicted_at AT TIME ZONE 'UTC')::date, p.model, p.class, count(*), count(p.latency_ms), coalesce(sum(greatest(0, least(p.latency_ms, 86400000))) FILTER (WHERE p.latency_ms IS NOT NULL), 0) / 1000,
                ARRAY[count(*) FILTER (WHERE p.latency_ms <= 1), count(*) FILTER (WHERE p.latency_ms <= 2), count(*) FILTER (WHERE p.latency_ms <= 5),
                      count(*) FILTER (WHERE p.latency_ms <= 10), count(*) FILTER (WHERE p.latency_ms <= 20), count(*) FILTER (WHERE p.latency_ms <= 50),
                      count(*) FILTER (WHERE p.latency_ms <= 100), count(*) FILTER (WHERE p.latency_ms <= 250), count(*) FILTER (WHERE p.latency_ms <= 1000)]

@@ -134,12 +134,13 @@ fn compared(model: &ClassifierModel, table: &Table, levels: &Levels) -> Result<V
     Ok(found)
 }
 
-/// Recorded inputs as a table.
+/// Recorded inputs as a table. Whoever may record predictions may have written anything: what cannot be a model's input is left out, and told.
 fn recorded(loaded: &Loaded, query: &str) -> Result<Table> {
     let context = start_context(Limits::from_settings())?;
     let mut held = context.reserve(0)?;
     let width = size_of::<Vec<Value>>() + loaded.schema.columns.len() * size_of::<Value>();
     let mut rows: Vec<Vec<Value>> = Vec::new();
+    let mut unreadable: u64 = 0;
     read_query(query, &[], &[ColumnType::Text], |row| {
         if rows.len() >= MOST_RECORDED {
             return Err(Error::invalid_parameter(
@@ -148,19 +149,19 @@ fn recorded(loaded: &Loaded, query: &str) -> Result<Table> {
                 "earlier",
             ));
         }
-        let text = row.text(0)?.unwrap_or("{}");
+        let text = row.text(0)?.unwrap_or("null");
+        let given = parse(text).ok();
+        let Some(values) = given.and_then(|given| Input::of_recorded(&loaded.schema, &given)) else {
+            unreadable += 1;
+            return Ok(());
+        };
         // the values, and their column in the table that is made of them
         held.grow(width + 2 * text.len() + 8 * loaded.schema.columns.len())?;
-        let given = parse(text)?;
-        rows.push(
-            loaded
-                .schema
-                .columns
-                .iter()
-                .map(|column| given.get(&column.name).cloned().unwrap_or(Value::Null))
-                .collect(),
-        );
+        rows.push(values);
         Ok(())
     })?;
+    if unreadable > 0 {
+        warning!("left out of the recorded predictions: {unreadable}, whose inputs are no object, or hold a number that no column takes");
+    }
     Ok(Input::table(&loaded.schema, &rows)?)
 }

@@ -18,6 +18,7 @@ thread_local! {
 pub struct Loaded {
     pub model: ClassifierModel,
     pub schema: Schema,
+    /// Of a case that comes by itself.
     pub explainer: ClassifierExplainer,
     /// Whether explaining one row takes less time than starting a thread.
     pub is_quick: bool,
@@ -58,9 +59,9 @@ fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
             format!("the recipe of model {version} does not name all of its columns"),
         ));
     }
-    let bytes = encoded.len() + model.bytes() + model.explainer_bytes();
+    let bytes = encoded.len() + model.bytes() + model.single_row_explainer_bytes();
     let loaded = Loaded {
-        explainer: model.explainer(),
+        explainer: model.single_row_explainer(),
         is_quick: is_quick(&model),
         model,
         schema,

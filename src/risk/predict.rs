@@ -39,14 +39,17 @@ struct Scored {
     why: Option<Contributions>,
 }
 
-fn score(ctx: &Context, loaded: &Loaded, table: &Table, explain: bool) -> Result<Scored, EngineError> {
-    let model = &loaded.model;
+/// `why`: explains the class of each row.
+type Why<'a> = &'a (dyn Fn(&Context, &Table, &[u32]) -> Result<Contributions, EngineError> + Sync);
+
+fn score(ctx: &Context, model: &ClassifierModel, table: &Table, why: Option<Why>) -> Result<Scored, EngineError> {
     let probabilities = model.predict(ctx, table)?;
-    let why = match explain {
-        true => Some(model.explain_with(ctx, &loaded.explainer, table, &vec![positive(model); table.n_rows()])?),
-        false => None,
-    };
-    Ok(Scored { probabilities, why })
+    let classes = vec![positive(model); table.n_rows()];
+    let why = why.map(|why| why(ctx, table, &classes));
+    Ok(Scored {
+        probabilities,
+        why: why.transpose()?,
+    })
 }
 
 /// Predicts one case: `input` is an object of columns by any of their names.
@@ -80,18 +83,27 @@ fn predict(
         return Err(Error::invalid_parameter("input", "an object of the columns of the model", &input.0).into());
     };
     let loaded = load(version)?;
-    let of = loaded.as_ref();
-    let Loaded { model, schema, .. } = of;
+    let Loaded {
+        model,
+        schema,
+        explainer,
+        ..
+    } = loaded.as_ref();
     let read = Input::read(schema, model, given);
+    let why: Why = &|ctx, table, classes| model.explain_with(ctx, explainer, table, classes);
     let context = if loaded.is_quick {
         quick_context()?
     } else {
         start_context(Limits::from_settings())?
     };
     let rows = [read.values];
-    // an Rc is not another thread's; what it holds may be
     let scored = compute(&context, || {
-        score(&context, of, &Input::table(&of.schema, &rows)?, most > 0)
+        score(
+            &context,
+            model,
+            &Input::table(schema, &rows)?,
+            (most > 0).then_some(why),
+        )
     })?;
     let [values] = rows;
     let row = Case {
@@ -151,8 +163,12 @@ fn predict_rows(
     let context = start_context(Limits::from_settings())?;
     let mut rows = read(&context, query, &names, &kinds, 1, 0)?;
     let keys = rows.texts.pop().unwrap_or_default();
-    let (of, table) = (loaded.as_ref(), &rows.table);
-    let scored = run_with(Limits::from_settings(), |ctx| score(ctx, of, table, most > 0))?;
+    let (model, table) = (&loaded.model, &rows.table);
+    // the same of each row, however many there are
+    let why: Why = &|ctx, table, classes| model.explain(ctx, table, classes);
+    let scored = run_with(Limits::from_settings(), |ctx| {
+        score(ctx, model, table, (most > 0).then_some(why))
+    })?;
     // made as they are fetched: all at once they would take many times what the scores do
     let held = (context, rows.reservation);
     let table = rows.table;

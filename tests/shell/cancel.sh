@@ -13,6 +13,13 @@ server_start "max_wal_size = '4GB'" "jit = off"
 create_database school
 sql "SELECT * FROM empatia.create_warehouse()" > /dev/null
 "$PG_BIN/psql" -Xq -v ON_ERROR_STOP=1 -v millions=1 -f "$PROJECT/benches/datasets/growth.sql" > /dev/null
+# a folder of files
+FILES=$(server_dir)/files
+as_server mkdir -p "$FILES"
+sql "SELECT * FROM empatia.define_dataset('mark', '[{\"name\": \"ra\", \"type\": \"text\", \"role\": \"key\"}, {\"name\": \"grade\", \"type\": \"number\"}, {\"name\": \"note\", \"type\": \"text\"}]')" > /dev/null
+for file in 1 2 3; do
+  sql "COPY (SELECT 'r' || $file * 1000000 + i AS ra, replace((i % 97 / 9.7)::text, '.', ',') AS grade, md5(i::text) AS note FROM generate_series(1, 60000) i) TO '$FILES/$file.csv' (FORMAT csv, HEADER, DELIMITER ';')"
+done
 # rows to load; what the fits see of the cube: columns of many values
 sql "UPDATE empatia.pipeline SET features = '{accesses,active_days,posts,post_replies,help_requests,help_request_replies}';
      CREATE SCHEMA landed;
@@ -46,6 +53,7 @@ counts() {
        UNION ALL SELECT 'label', count(*), coalesce(sum(hashtextextended(l::text, 0)), 0) FROM analytics.cube_label l
        UNION ALL SELECT 'fact', count(*), 0 FROM dw.fact_interaction UNION ALL SELECT 'student', count(*), 0 FROM dw.student
        UNION ALL SELECT 'change', count(*), 0 FROM dw.change UNION ALL SELECT 'reject', count(*), 0 FROM dw.reject
+       UNION ALL SELECT 'imported', count(*), 0 FROM dw.import UNION ALL SELECT 'report', count(*), 0 FROM dw.import_report UNION ALL SELECT 'row of a file', count(*), 0 FROM dw.mark
        UNION ALL SELECT 'cursor', count(*), 0 FROM empatia.source_cursor UNION ALL SELECT 'model', count(*), 0 FROM empatia.model"
 }
 now_ms() { date +%s%3N; }
@@ -117,3 +125,9 @@ for algorithm in gradient_boosting random_forest ensemble; do
   cancelled "train, $algorithm" "SELECT * FROM empatia.train('SUB', 'WEEK', target => 'inactive_next', algorithm => '$algorithm', options => '{\"max_rows\": 20000}', deploy => 'never')" \
     "DELETE FROM empatia.model m WHERE m.task = 'classification' AND NOT EXISTS (SELECT FROM empatia.deployment d WHERE d.version = m.version)" "^training SUB x WEEK"
 done
+cancelled "import_folder" "SELECT * FROM empatia.import_folder('mark', '$FILES', year => 2024)" "TRUNCATE dw.mark; DELETE FROM dw.import"
+sql "SELECT * FROM empatia.train('SUB', 'WEEK', target => 'inactive_next', split => 'student', algorithm => 'random_forest', parameters => '{\"trees\": 300, \"min_leaf\": 1}',
+       options => '{\"max_rows\": 10000, \"folds\": 2, \"calibrate\": false}', deploy => 'never')" > /dev/null
+sql "CREATE TABLE public.onnx AS SELECT empatia.export_model(max(version), 'onnx') AS content FROM empatia.model WHERE algorithm = 'random_forest'"
+cancelled "import_model, ONNX of $(sql "SELECT pg_size_pretty(length(content)::bigint) FROM public.onnx")" "SELECT * FROM empatia.import_model((SELECT content FROM public.onnx), 'SUB', 'WEEK')" \
+  "DELETE FROM empatia.model WHERE target = 'imported'"

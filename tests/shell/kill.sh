@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run_pipeline() that is killed or cancelled in the middle. Faults guarded against: half a step that stays; a run that says running for ever; a
-# lock that outlives its run; a cube that is wrong afterwards.
+# run_pipeline() that is killed or cancelled in the middle, and import_file(), train() and deploy() that are killed. Faults guarded against: half a
+# step that stays; a run that says running for ever; a lock that outlives its run; a cube that is wrong afterwards; a file that counts as imported and is not;
+# a model or a deployment of which a part is there.
 # shellcheck source=tests/shell/lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -119,3 +120,31 @@ assert_sql "SELECT string_agg(level || ' ' || grain || ' ' || action || ' ' || s
 sql "ALTER TABLE analytics.cube_class_lec_month DROP CONSTRAINT broken"
 sql 'CALL empatia.run_pipeline()'
 assert_right "after the failure was mended"
+
+# --- import_file(), train() and deploy(), killed where they have written something and not all
+# killed TABLE STEP WHAT: the step's backend dies while it waits to write to the table; WHAT, a query, says the same before and after, and the step works then
+killed() {
+  local before
+  before=$(sql "$3")
+  hold "$1"
+  printf '%s\n' "$2;" | PGAPPNAME=victim "$PG_BIN/psql" -Xq > "$messages" 2>&1 &
+  wait_for 60 "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation = '$1'::regclass AND NOT l.granted AND a.application_name = 'victim'" 1 "$2 waits for $1"
+  pid=$(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'")
+  kill -9 "$pid"
+  wait_for 60 "SELECT 1" 1 "the server recovers"
+  wait_for 30 "SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND locktype = 'relation'" 0 "the lock is gone"
+  assert_eq "$(sql "$3")" "$before" "after $2 was killed"
+  sql "$2" > /dev/null
+  [ "$(sql "$3")" != "$before" ] || fail "$2 changes nothing after it was killed"
+}
+sql "SELECT * FROM empatia.define_dataset('mark', '[{\"name\": \"ra\", \"type\": \"text\", \"role\": \"key\"}, {\"name\": \"grade\", \"type\": \"number\"}]', yearly => false);
+     SELECT * FROM empatia.import_file('mark', E'ra,grade\na,1\nb,x\n'::bytea, 'first.csv')" > /dev/null
+files="SELECT (SELECT string_agg(m::text, ' ' ORDER BY ra) FROM dw.mark m), (SELECT count(*) FROM dw.import), (SELECT count(*) FROM dw.import_report), (SELECT count(*) FROM dw.import_reject)"
+killed dw.mark "SELECT * FROM empatia.import_file('mark', E'ra,grade\na,7\nc,y\n,3\n'::bytea, 'second.csv')" "$files"
+assert_sql "SELECT string_agg(concat_ws(' ', ra, grade, file), ', ' ORDER BY ra) FROM dw.mark" "a 7 second.csv, b first.csv, c second.csv" "the file was not taken for imported"
+models="SELECT (SELECT string_agg(concat_ws(' ', version, octet_length(encoded), octet_length(evaluation)), ', ' ORDER BY version) FROM empatia.model), (SELECT string_agg(d::text, ', ' ORDER BY d::text) FROM empatia.deployment d)"
+train="SELECT * FROM empatia.train('SPA', 'WEEK', target => 'inactive_next', split => 'student', algorithm => 'decision_tree', options => '{\"min_rows\": 20}', deploy =>"
+killed empatia.model "$train 'never')" "$models"
+killed empatia.deployment "$train 'always')" "$models"
+killed empatia.deployment "SELECT * FROM empatia.deploy((SELECT min(version) FROM empatia.model WHERE task = 'classification'))" "$models"
+assert_sql "SELECT count(*) FROM analytics.cube_prediction WHERE class IS NULL" 0 "predictions are whole"

@@ -80,6 +80,25 @@ impl Fitted {
         }
     }
 
+    /// What makes explanations of rows that come one at a time faster still.
+    pub(super) fn single_row_explainer(&self) -> Option<Explainer> {
+        match self {
+            Self::RandomForest(model) => model.single_row_explainer(),
+            Self::GradientBoosting(model) => model.single_row_explainer(),
+            Self::LogisticRegression(_) => None,
+            Self::DecisionTree(model) => model.as_forest().single_row_explainer(),
+        }
+    }
+
+    pub(super) fn single_row_explainer_bytes(&self) -> usize {
+        match self {
+            Self::RandomForest(model) => Explainer::bytes_of_single_rows(model.ensemble()),
+            Self::GradientBoosting(model) => Explainer::bytes_of_single_rows(model.ensemble()),
+            Self::LogisticRegression(_) => 0,
+            Self::DecisionTree(model) => Explainer::bytes_of_single_rows(model.as_forest().ensemble()),
+        }
+    }
+
     pub(super) fn explainer_bytes(&self) -> usize {
         match self {
             Self::RandomForest(model) => Explainer::bytes(model.ensemble()),

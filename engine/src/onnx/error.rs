@@ -10,6 +10,11 @@ pub enum OnnxError {
     /// ONNX, but of something that this extension does not compute.
     #[error("the ONNX file cannot become a classifier: {reason}")]
     Unsupported { reason: String },
+    /// Our own, of a classifier that is calibrated.
+    #[error(
+        "the ONNX file cannot become a classifier: it was exported here from a calibrated one, and of its operators the calibration cannot be told"
+    )]
+    Calibrated,
     /// A classifier for whose parts ONNX has no equal.
     #[error("the classifier cannot be written as ONNX: {reason}")]
     Inexpressible { reason: String },

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::classifier::{ClassifierModel, Histogram};
+use crate::classifier::{Bins, ClassifierModel, Histogram};
 use crate::context::Context;
 use crate::data::{Table, Values};
 use crate::error::{EngineError, Result};
 use crate::metrics::{jensen_shannon, population_stability_index};
 
-/// Bins that an index is computed over: more of them than this are merged, neighbours first.
+/// Bins that an index is computed over: where the twentieths of the training leave more of them, its tenths are taken.
 const MOST_BINS: usize = 10;
 
 /// From which index on a shift is worth a look, and from which on it is one.
@@ -123,7 +123,7 @@ fn compared(histogram: &Histogram, counts: &[f64], levels: &Levels) -> Result<Dr
     let total: f64 = counts.iter().sum();
     let known = |shares: &[f64]| shares.iter().sum::<f64>() > 0.0;
     let (psi, js) = if known(before) && known(now) {
-        let (before, now) = merged(before, now);
+        let (before, now) = merged(&histogram.bins, before, now);
         (
             Some(population_stability_index(&before, &now)?),
             Some(jensen_shannon(&before, &now)?),
@@ -148,25 +148,32 @@ fn compared(histogram: &Histogram, counts: &[f64], levels: &Levels) -> Result<Dr
     })
 }
 
-/// Bins merged with their neighbours until each has about a tenth of what was before: an index over many bins that few rows fall
-/// into is large by chance.
-fn merged(before: &[f64], now: &[f64]) -> (Vec<f64>, Vec<f64>) {
+/// Not more bins than [`MOST_BINS`]: an index over many bins that few rows fall into is large by chance.
+fn merged(bins: &Bins, before: &[f64], now: &[f64]) -> (Vec<f64>, Vec<f64>) {
     if before.len() <= MOST_BINS {
         return (before.to_vec(), now.to_vec());
     }
     let total: f64 = before.iter().sum();
-    let (mut p, mut q) = (vec![0.0], vec![0.0]);
-    for (b, n) in before.iter().zip(now) {
-        if let (Some(last), true) = (p.last(), p.len() < MOST_BINS) {
+    let (mut p, mut q): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+    for (at, (b, n)) in before.iter().zip(now).enumerate() {
+        let begins = match (bins, p.last()) {
+            (_, None) => true,
+            (
+                Bins::Numeric {
+                    tenths: Some(tenths), ..
+                },
+                _,
+            ) => at > 0 && tenths.contains(&(at as u32 - 1)),
             // the next bin begins where the last one has its share
-            if *last >= total / MOST_BINS as f64 - 1e-12 {
-                p.push(0.0);
-                q.push(0.0);
-            }
+            (_, Some(last)) => p.len() < MOST_BINS && *last >= total / MOST_BINS as f64 - 1e-12,
+        };
+        if begins {
+            p.push(0.0);
+            q.push(0.0);
         }
-        let at = p.len() - 1;
-        p[at] += b;
-        q[at] += n;
+        let last = p.len() - 1;
+        p[last] += b;
+        q[last] += n;
     }
     (p, q)
 }
@@ -174,12 +181,14 @@ fn merged(before: &[f64], now: &[f64]) -> (Vec<f64>, Vec<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classifier::Bins;
 
     fn histogram() -> Histogram {
         Histogram {
             name: "ips".into(),
-            bins: Bins::Numeric { edges: vec![5.0] },
+            bins: Bins::Numeric {
+                edges: vec![5.0],
+                tenths: None,
+            },
             shares: vec![0.4, 0.4, 0.2],
         }
     }
@@ -203,9 +212,52 @@ mod tests {
 
     #[test]
     fn twenty_even_bins_become_ten() {
-        let (p, q) = merged(&[0.05; 20], &[1.0; 20]);
+        let bins = Bins::Numeric {
+            edges: (1..20).map(f64::from).collect(),
+            tenths: None,
+        };
+        let (p, q) = merged(&bins, &[0.05; 20], &[1.0; 20]);
         assert_eq!((p.len(), q.len()), (10, 10));
         p.iter()
             .for_each(|share| approx::assert_relative_eq!(*share, 0.1, max_relative = 1e-9));
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        before: Vec<Option<f64>>,
+        now: Vec<Option<f64>>,
+        psi: f64,
+        jensen_shannon: f64,
+    }
+
+    /// engine/tests/truth/drift_fixtures.py
+    #[test]
+    fn indices_are_those_of_numpys_bins() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/truth/drift.json")).unwrap();
+        assert_eq!(cases.len(), 6);
+        for case in cases {
+            let numbers = |values: &[Option<f64>]| values.iter().map(|x| x.unwrap_or(f64::NAN)).collect::<Vec<f64>>();
+            let count = |values: &[Option<f64>]| (Values::Numeric(numbers(values)), vec![1.0; values.len()]);
+            let ((before, weights), (now, ones)) = (count(&case.before), count(&case.now));
+            let histogram = Histogram::of(&case.name, &before, &weights).unwrap();
+            let found = compared(&histogram, &histogram.count(&now, &ones).unwrap(), &Levels::default()).unwrap();
+            let apart = (found.psi.unwrap() - case.psi).abs();
+            assert!(apart < 1e-12, "{}: {:?}, not {}", case.name, found.psi, case.psi);
+            let apart = (found.jensen_shannon.unwrap() - case.jensen_shannon).abs();
+            assert!(apart < 1e-12, "{}: {:?}", case.name, found.jensen_shannon);
+        }
+    }
+
+    /// Of a model that was made before tenths were kept: more than ten bins become those that have about a tenth.
+    #[test]
+    fn many_bins_of_before_are_merged_by_their_shares() {
+        let bins = Bins::Numeric {
+            edges: (1..20).map(f64::from).collect(),
+            tenths: None,
+        };
+        let (p, q) = merged(&bins, &[0.05; 20], &(1..=20).map(f64::from).collect::<Vec<_>>());
+        assert_eq!(q, [3.0, 7.0, 11.0, 15.0, 19.0, 23.0, 27.0, 31.0, 35.0, 39.0]);
+        assert!(p.len() == 10 && p.iter().all(|share| (share - 0.1).abs() < 1e-12));
     }
 }

@@ -129,18 +129,26 @@ fn civil(days: i64) -> String {
 /// Where half of the training rows that have a value lie below, as far as the bins tell.
 fn median(model: &ClassifierModel, place: usize) -> Option<f64> {
     let histogram = model.histograms().get(place)?;
-    let Bins::Numeric { edges } = &histogram.bins else {
+    let Bins::Numeric { edges, tenths } = &histogram.bins else {
         return None;
     };
     let half = (1.0 - histogram.missing_share()) / 2.0;
     let mut below = 0.0;
-    for (edge, share) in edges.iter().zip(&histogram.shares) {
+    let ends = edges.iter().zip(&histogram.shares).map(|(edge, share)| {
         below += share;
-        if below >= half - 1e-12 {
-            return Some(*edge);
+        (*edge, below)
+    });
+    match tenths {
+        // the last bin that begins at or before it begins with it
+        Some(_) => {
+            let starts = ends.take_while(|(_, below)| *below <= half + 1e-12);
+            starts.last().map(|(edge, _)| edge.next_up() + 0.0)
         }
+        None => ends
+            .into_iter()
+            .find(|(_, below)| *below >= half - 1e-12)
+            .map(|(edge, _)| edge),
     }
-    None
 }
 
 /// At most three digits after the point, without needless zeros.

@@ -97,6 +97,17 @@ impl Input {
         }
     }
 
+    /// The values of an input that was recorded, by column; none of what no input can be: not an object, a number that no column takes.
+    pub fn of_recorded(schema: &Schema, inputs: &Value) -> Option<Vec<Value>> {
+        let given = inputs.as_object()?;
+        let of = |column: &super::SchemaColumn| {
+            let value = given.get(&column.name).cloned().unwrap_or(Value::Null);
+            let fits = value.as_f64().is_none_or(|x| x.abs() <= MAX_MAGNITUDE);
+            fits.then_some(value)
+        };
+        schema.columns.iter().map(of).collect()
+    }
+
     /// Rows of such values as a table of the schema's columns.
     ///
     /// # Errors

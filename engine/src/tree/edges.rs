@@ -9,8 +9,10 @@ use super::parts::Part;
 use super::quadrature::gauss_legendre;
 
 /// Quadrature nodes worked on together.
-const LANES: usize = 4;
-type Lanes = [f64; LANES];
+pub(super) const LANES: usize = 4;
+pub(super) type Lanes = [f64; LANES];
+/// Their places t, and their weights.
+pub(super) type Points = [(f64, f64); LANES];
 
 /// What an edge does in one case.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -25,7 +27,7 @@ struct Effect {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Edge {
     /// Share of the weight that passes all splits at the feature down to here.
-    share: f64,
+    pub(super) share: f64,
     /// The edge of the last split at the same feature; 0, the root, where there is none.
     pub(crate) before: u32,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Edges {
     edges: Vec<Edge>,
     /// Batches x nodes x cases; empty where they are computed when they are needed.
     effects: Vec<[Effect; 3]>,
-    batches: Vec<[(f64, f64); LANES]>,
+    batches: Vec<Points>,
 }
 
 /// Buffers of a thread.
@@ -139,13 +141,18 @@ impl Edges {
         self.edges[node]
     }
 
+    /// The nodes of the quadrature.
+    pub(super) fn points(&self) -> &[Points] {
+        &self.batches
+    }
+
     /// How often each node is visited.
     pub(crate) fn visits(&self) -> usize {
         self.batches.len()
     }
 
     #[inline(always)]
-    fn effect(&self, edge: &Edge, batch: &[(f64, f64); LANES], case: u8) -> Effect {
+    fn effect(&self, edge: &Edge, batch: &Points, case: u8) -> Effect {
         let first = edge.before == 0;
         let (o, z) = (f64::from(case == 2), edge.share);
         let o_before = f64::from(case > 0);

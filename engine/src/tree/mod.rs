@@ -6,6 +6,7 @@
 //! and are for weighted rows what they are for the repeated rows; probabilities and margins are finite; decoding checks
 //! everything, so that damaged bytes are an error.
 
+mod alone;
 mod bagging;
 mod binned;
 mod boosting;

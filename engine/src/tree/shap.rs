@@ -12,6 +12,9 @@
 //! quadrature the products go down the tree edge by edge, and the sums over leaves come up again (the order of Yu et al.
 //! 2022, "Linear TreeSHAP"), so that a row costs tree size times D / 2, without cancellation: all factors are positive.
 
+use std::borrow::Cow;
+
+use super::alone::Paths;
 use super::edges::Edges;
 use super::ensemble::{Coder, Ensemble};
 use super::node::Tree;
@@ -93,9 +96,25 @@ impl Explanation {
 /// What explaining with the trees of a model needs besides the trees: made once for many explanations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Explainer {
-    trees: Vec<Prepared>,
-    /// With what edges do in every case.
-    is_whole: bool,
+    kind: Kind,
+    constants: Constants,
+}
+
+/// What is the same of every row.
+#[derive(Debug, Clone, PartialEq)]
+struct Constants {
+    /// Of two shares that add up to 1, one contribution is the other's opposite.
+    mirrored: bool,
+    /// The sum over the trees of what is predicted of nothing, per output.
+    base: Vec<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    /// Of any number of rows; `is_whole`: with what edges do in every case.
+    Parts { trees: Vec<Prepared>, is_whole: bool },
+    /// Of rows that come one at a time.
+    Paths(Vec<Paths>),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -145,7 +164,33 @@ impl Explainer {
         if is_whole {
             trees.iter_mut().for_each(|tree| tree.edges.prepare());
         }
-        (held <= KEPT).then_some(Self { trees, is_whole })
+        (held <= KEPT).then(|| Self::of_kind(Kind::Parts { trees, is_whole }, ensemble))
+    }
+
+    fn of_kind(kind: Kind, ensemble: &Ensemble) -> Self {
+        Self {
+            kind,
+            constants: Constants::new(ensemble),
+        }
+    }
+
+    /// For rows that are explained one at a time, several times as fast. What is said with it differs in the last bits from what is said
+    /// without. None of trees that are too large to be kept like that.
+    pub(crate) fn of_single_rows(ensemble: &Ensemble) -> Option<Self> {
+        (Self::bytes_of_single_rows(ensemble) > 0).then(|| {
+            let paths = |tree: &Tree| Paths::new(tree, ensemble.width);
+            Self::of_kind(Kind::Paths(ensemble.trees.iter().map(paths).collect()), ensemble)
+        })
+    }
+
+    /// At most the bytes that the one of [`Explainer::of_single_rows`] takes; 0: there is none.
+    pub fn bytes_of_single_rows(ensemble: &Ensemble) -> usize {
+        let bytes = ensemble.trees.iter().map(Paths::most_bytes).sum();
+        if bytes <= KEPT {
+            bytes
+        } else {
+            0
+        }
     }
 
     /// At most the bytes that the one for these trees takes.
@@ -174,32 +219,36 @@ pub(crate) fn explain(
     let (n, p, k) = (table.n_rows(), table.n_features(), ensemble.outputs);
     let _memory = ctx.reserve_for::<f64>(n.saturating_mul(p).saturating_mul(k))?;
     let mut values = vec![0.0; n * p * k];
-    // Of two shares that add up to 1, one contribution is the other's opposite.
-    let mirrored = ensemble.width == 2 && ensemble.trees.iter().all(|tree| sums_to_one(&tree.values));
+    let constants = match explainer {
+        Some(explainer) => Cow::Borrowed(&explainer.constants),
+        None => Cow::Owned(Constants::new(ensemble)),
+    };
     let task = Task {
         ctx,
         ensemble,
         coder: Coder::new(ensemble),
         table,
         // Of two outputs that mirror each other the second is computed.
-        first: usize::from(mirrored),
+        first: usize::from(constants.mirrored),
     };
-    match explainer {
+    match explainer.map(|explainer| &explainer.kind) {
         _ if n == 0 => {}
-        _ if n < FEW_ROWS => task.few(explainer.map(|explainer| &explainer.trees[..]), &mut values)?,
-        Some(explainer) if explainer.is_whole => task.many(&explainer.trees, 0, &mut values)?,
+        Some(Kind::Paths(paths)) => task.alone(paths, &mut values)?,
+        Some(Kind::Parts { trees, .. }) if n < FEW_ROWS => task.few(Some(trees), &mut values)?,
+        None if n < FEW_ROWS => task.few(None, &mut values)?,
+        Some(Kind::Parts { trees, is_whole: true }) => task.many(trees, 0, &mut values)?,
         _ => task.many_in_turn(&mut values)?,
     }
     for row in values.chunks_exact_mut(p * k) {
         row.iter_mut().for_each(|value| *value *= factor);
-        if mirrored {
+        if constants.mirrored {
             let (first, second) = row.split_at_mut(p);
             first.iter_mut().zip(second).for_each(|(a, b)| *a = -*b);
         }
     }
     Ok(Explanation {
         n_features: p,
-        base: base(ensemble, factor, offset),
+        base: constants.base(factor, offset),
         values,
     })
 }
@@ -210,8 +259,23 @@ fn sums_to_one(values: &[f64]) -> bool {
         .all(|pair| (pair[0] + pair[1] - 1.0).abs() < 1e-12)
 }
 
-/// The mean prediction, by the covers.
-fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
+impl Constants {
+    fn new(ensemble: &Ensemble) -> Self {
+        Self {
+            mirrored: ensemble.width == 2 && ensemble.trees.iter().all(|tree| sums_to_one(&tree.values)),
+            base: mean_sums(ensemble),
+        }
+    }
+
+    /// Offset + factor x the sum over the trees.
+    fn base(&self, factor: f64, offset: &[f64]) -> Vec<f64> {
+        let pairs = self.base.iter().zip(offset);
+        pairs.map(|(sum, offset)| offset + factor * sum).collect()
+    }
+}
+
+/// The mean prediction of the trees, by the covers.
+fn mean_sums(ensemble: &Ensemble) -> Vec<f64> {
     let mut base = vec![0.0; ensemble.outputs];
     for (number, tree) in ensemble.trees.iter().enumerate() {
         let first = ensemble.offset(number);
@@ -229,8 +293,5 @@ fn base(ensemble: &Ensemble, factor: f64, offset: &[f64]) -> Vec<f64> {
             }
         }
     }
-    base.iter()
-        .zip(offset)
-        .map(|(sum, offset)| offset + factor * sum)
-        .collect()
+    base
 }

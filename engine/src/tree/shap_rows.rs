@@ -1,14 +1,17 @@
 //! The rows that are explained and the trees that explain them: who computes what, and in which order it is added up.
 //!
-//! Every row is the same sum in the same order, whichever rows are explained beside it and on however many threads.
+//! Every row is the same sum in the same order, whichever rows are explained beside it and on however many threads; but where rows come
+//! one at a time ([`Task::alone`]), the order is another one.
 
 use std::borrow::Cow;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::edges::{Edges, Scratch};
+use super::alone::{Buffers, Paths};
+use super::edges::{Edges, Lanes, Scratch, LANES};
 use super::ensemble::{Coder, Ensemble};
+use super::node::Tree;
 use super::parts::{Part, Ways};
 use super::shap::{Prepared, PREPARED};
 use super::table::FeatureTable;
@@ -17,6 +20,8 @@ use crate::error::{EngineError, Result};
 
 /// Trees that a thread takes at a time where there are few rows.
 const FEW_TREES: usize = 8;
+/// Trees that a thread takes at a time for a row by itself: their number decides the order of the sum.
+const ALONE_TREES: usize = 32;
 /// Rows explained in turn by a thread, tree by tree: the more, the more go the same way.
 const MOST_ROWS: usize = 1 << 13;
 /// Nodes visited between two looks at the cancel flag.
@@ -50,6 +55,50 @@ impl Task<'_> {
             let found = part.features.iter().zip(found);
             found.for_each(|(feature, value)| row[*feature as usize] += value);
         }
+    }
+
+    /// Each row by itself: threads share the trees.
+    pub(super) fn alone(&self, paths: &[Paths], values: &mut [f64]) -> Result<()> {
+        let width = values.len() / self.table.n_rows().max(1);
+        let blocks = paths.len().div_ceil(ALONE_TREES);
+        let _found = self.ctx.reserve_for::<Lanes>(blocks.saturating_mul(width))?;
+        for (row, values) in values.chunks_exact_mut(width).enumerate() {
+            let mut codes = vec![0; self.coder.stride];
+            self.coder.encode(self.table, row, 1, &mut codes);
+            let some = |block: usize| self.some_alone(paths, block * ALONE_TREES, width, &codes);
+            let found: Vec<Vec<Lanes>> = self
+                .ctx
+                .run(|| (0..blocks).into_par_iter().map(some).collect::<Result<_>>())?;
+            for block in &found {
+                let sums = block.iter().map(|lanes| lanes.iter().sum::<f64>());
+                values.iter_mut().zip(sums).for_each(|(value, sum)| *value += sum);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a block of trees, from number `start` on, says of the row of `codes`: outputs x features.
+    fn some_alone(&self, paths: &[Paths], start: usize, width: usize, codes: &[u32]) -> Result<Vec<Lanes>> {
+        let (p, arch) = (self.table.n_features(), Arch::new());
+        let (mut found, mut buffers, mut visited) = (vec![[0.0; LANES]; width], Buffers::default(), CHECK_NODES);
+        for (number, paths) in paths.iter().enumerate().skip(start).take(ALONE_TREES) {
+            let tree = &self.ensemble.trees[number];
+            visited += tree.nodes.len() * paths.visits();
+            if visited > CHECK_NODES {
+                visited = 0;
+                self.ctx.check()?;
+            }
+            let from = (self.ensemble.offset(number) + self.first) * p;
+            arch.dispatch(Alone {
+                paths,
+                tree,
+                outputs: (self.ensemble.width, self.first),
+                codes,
+                buffers: &mut buffers,
+                out: &mut found[from..from + self.outputs() * p],
+            });
+        }
+        Ok(found)
     }
 
     /// Few rows: threads share the trees.
@@ -267,5 +316,25 @@ impl<F: Fn(usize) -> bool> WithSimd for One<'_, F> {
     fn with_simd<S: Simd>(self, _: S) {
         self.edges
             .add_part(self.part, self.goes_right, self.first, self.scratch, self.out);
+    }
+}
+
+/// A row by itself and a whole tree; see [`Paths::add`].
+struct Alone<'a> {
+    paths: &'a Paths,
+    tree: &'a Tree,
+    outputs: (usize, usize),
+    codes: &'a [u32],
+    buffers: &'a mut Buffers,
+    out: &'a mut [Lanes],
+}
+
+impl WithSimd for Alone<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.paths
+            .add(self.tree, self.outputs, self.codes, self.buffers, self.out);
     }
 }

@@ -221,7 +221,7 @@ fn value_of(values: &Values, row: usize) -> Value<'_> {
 /// Terciles, to the next end of a bin; none for a column without two different values. Where most values are the largest there is no
 /// much, only less than that.
 fn typical(histogram: &Histogram) -> Option<Typical> {
-    let Bins::Numeric { edges } = &histogram.bins else {
+    let Bins::Numeric { edges, .. } = &histogram.bins else {
         return None;
     };
     let known = 1.0 - histogram.missing_share();
@@ -251,7 +251,10 @@ mod tests {
     fn histogram(edges: &[f64], shares: &[f64]) -> Histogram {
         Histogram {
             name: "x".into(),
-            bins: Bins::Numeric { edges: edges.to_vec() },
+            bins: Bins::Numeric {
+                edges: edges.to_vec(),
+                tenths: None,
+            },
             shares: shares.to_vec(),
         }
     }

@@ -93,6 +93,20 @@ select empatia.define_dataset('grades', '[{"name": "ra", "type": "text", "role":
 select message from empatia.define_dataset('room', '[{"name": "room", "type": "integer", "role": "key"}, {"name": "seats", "type": "integer"}]', yearly => false);
 select rows, inserted, years from empatia.import_file('room', E'room,seats\n1,30\n2,40\n2,41\n'::bytea, 'rooms 2024.csv');
 select room, seats, year from dw.room order by room;
+-- a table that was dropped or emptied: its files are not there any more, and import again; also after another file
+select message ~ '^imported already' as known from empatia.import_file('room', E'room,seats\n1,30\n2,40\n2,41\n'::bytea, 'rooms 2024.csv');
+drop table dw.room;
+select rows, inserted, message from empatia.import_file('room', E'room,seats\n3,7\n'::bytea, 'rooms 2025.csv');
+select rows, inserted, message from empatia.import_file('room', E'room,seats\n1,30\n2,40\n2,41\n'::bytea, 'rooms 2024.csv');
+select message ~ '^imported already' as known from empatia.import_file('room', E'room,seats\n1,30\n2,40\n2,41\n'::bytea, 'rooms 2024.csv');
+truncate dw.room;
+select rows, inserted, message from empatia.import_file('room', E'room,seats\n1,30\n2,40\n2,41\n'::bytea, 'rooms 2024.csv');
+select room, seats, file from dw.room order by room;
+select file, gone from dw.import where dataset = 'room' order by import_id;
+-- a file without a row that could be taken leaves an empty table, and is known all the same
+delete from dw.room;
+select rows, rejected, message ~ '^imported already' as known from empatia.import_file('room', E'room,seats\nx,1\n'::bytea, 'x.csv');
+select rows, rejected, message ~ '^imported already' as known from empatia.import_file('room', E'room,seats\nx,1\n'::bytea, 'x.csv');
 
 -- pede ships: its headers of three years are one column each
 select name, shipped, jsonb_array_length(definition -> 'columns') > 40 as columns from empatia.dataset where name = 'pede';

@@ -89,6 +89,18 @@ SELECT * FROM empatia.train('SPA', 'MONTH', target => 'inactive_next', split => 
 SELECT * FROM empatia.kmeans_segments('SPA', 'MONTH', options => '{"x": 1e400}');
 INSERT INTO analytics.prediction (model, version, inputs, risk_score, class, factors, imputed, unknown) VALUES ('a', 0, '{"b": 1e400}', 0, 'x', '[]', '{}', '{}');
 SELECT * FROM empatia.drift('a');
+-- rows that a service may write itself: what no input can be is left out and told, the others are compared
+INSERT INTO analytics.prediction (model, version, student_id, inputs, risk_score, class, factors, imputed, unknown)
+SELECT 'a', 0, 's', i, s, 'x', f, '{}', '{}' FROM (VALUES (1, '[]'::jsonb, 0, '[]'::jsonb), (2, 'null', 0, 'null'), (3, '7', 0, '{}'), (4, '{"b": 1e300}', 0, '[]'), (5, '{"b": 0.5}', 'NaN', 'null'),
+    (6, '{"b": 0.25}', 1e308, '[]'), (7, '{"b": "x"}', 0.25, 'null'), (8, '{"b": {"c": [1e400]}}', 0.5, '7')) v (n, i, s, f) ORDER BY n;
+SELECT name, rows FROM empatia.drift('a');
+SELECT count(*) AS checked FROM empatia.check_drift('a') WHERE rows = 3;
+SELECT left(changed::text, 30) AS changed, score_change FROM empatia.explain('s');
+INSERT INTO analytics.prediction (model, version, student_id, inputs, risk_score, class, factors, imputed, unknown, latency_ms)
+SELECT 'a', 0, 's', '{"b": 0.5}', 1e308, 'x', '[]', '{}', '{}', x FROM unnest('{1e308,1e308,NaN,-1}'::double precision[]) x;
+SELECT predictions FROM empatia.record_outcome('a', 's', 'true');
+SELECT outcomes, recall, brier FROM empatia.live_metrics('a');
+SELECT empatia.metrics() LIKE '%empatia_predictions_total%' AS metrics;
 
 -- Moments that no calendar has, in a table and in predictions
 CREATE TABLE public.forever AS SELECT i AS id, CASE WHEN i = 3 THEN 'infinity' ELSE date '2020-01-01' + i END AS until, sin(i) > 0 AS y FROM generate_series(1, 60) i;
@@ -97,6 +109,17 @@ INSERT INTO analytics.prediction (predicted_at, model, version, inputs, risk_sco
     SELECT at, 'a', 0, '{}', 0, 'x', '[]', '{}', '{}' FROM unnest('{infinity,-infinity,0044-03-15 BC,12000-01-01,2001-02-03}'::timestamptz[]) at;
 SELECT partition, action, rows FROM empatia.maintain_predictions(0);
 SELECT predicted_at FROM analytics.prediction_other ORDER BY 1;
+
+SELECT * FROM empatia.periods('WEEK', '-infinity', '2024-01-01');
+SELECT * FROM empatia.periods('MONTH', '2024-01-01', 'infinity');
+SELECT * FROM empatia.periods('YEAR', '4713-01-01 BC', '2024-01-01', 1) LIMIT 1;
+SELECT * FROM empatia.periods('ALL', '4713-01-01 BC', '9000-01-01');
+SELECT count(*) AS none FROM empatia.periods('WEEK', NULL, '2024-01-01');
+
+-- What looks at a target makes a view for that
+BEGIN READ ONLY;
+SELECT * FROM empatia.find_leaks('public.pupil', 'y');
+ROLLBACK;
 
 -- An expression in its parentheses, names with dollars included
 SELECT * FROM empatia.train_table('x', 'public.pupil', 'a$x$ ) , pg_sleep(1), ( b$x$');

@@ -102,6 +102,7 @@ SELECT empatia.evaluate(max(version)) FROM empatia.model;
 SELECT empatia.roc_curve(max(version)) FROM empatia.model;
 SELECT split_part(empatia.model_card(max(version)), E'\n', 3) AS card FROM empatia.model;
 SELECT empatia.import_model(empatia.export_model(:v, 'onnx'));
+SELECT empatia.import_model(empatia.export_model(3, 'onnx'), 'SPA', 'WEEK');
 SELECT empatia.import_model(empatia.export_model(:v, 'onnx'), 'SPA', 'WEEK', features => '{"measures": ["posts"], "history": 0, "trend": false, "rank": false}');
 -- what counts the assignments of later periods too foresees nothing unless it is named, and then it is said; a segment is no foresight
 CREATE TEMP TABLE looked AS

@@ -42,7 +42,7 @@ pub struct ImportOptions {
 /// each side of a split for equally likely, and coefficients are weighed from 0, until [`recount`](super::recount) counts.
 ///
 /// # Errors
-/// [`OnnxError::Damaged`], [`OnnxError::Unsupported`] with the part that cannot be taken over,
+/// [`OnnxError::Damaged`], [`OnnxError::Unsupported`] with the part that cannot be taken over, [`OnnxError::Calibrated`],
 /// [`EngineError::InvalidParameter`](crate::error::EngineError::InvalidParameter) for nodes that are no tree, or names
 /// that are not distinct, [`EngineError::Memory`](crate::error::EngineError::Memory),
 /// [`EngineError::Cancelled`](crate::error::EngineError::Cancelled).
@@ -56,6 +56,10 @@ pub fn import(ctx: &Context, bytes: &[u8], options: &ImportOptions) -> Result<Cl
         .graph
         .as_ref()
         .ok_or_else(|| OnnxError::damaged("no graph in it"))?;
+    // its last operators would be taken for another model's, or refused without the reason
+    if about(&file, "calibration") == Some("included") {
+        return Err(OnnxError::Calibrated.into());
+    }
     let mut flow = Flow::new(ctx);
     for tensor in &graph.initializer {
         flow.set(&tensor.name, Value::Constant(Rc::new(tensor.clone())))?;
@@ -202,19 +206,12 @@ fn parts(file: &Model, graph: &Graph, found: &Found, names: Vec<String>, options
             found: classes.len(),
         });
     }
-    let about = |key: &str| {
-        let entry = file
-            .metadata_props
-            .iter()
-            .find(|entry| ours && entry.key == format!("{PROPERTY}{key}"));
-        entry.map(|entry| entry.value.as_str())
-    };
-    let positive = about("positive").and_then(|name| found_at(graph, found.labels.len(), name));
+    let positive = about(file, "positive").and_then(|name| found_at(graph, found.labels.len(), name));
     Ok(Parts {
         columns: columns.iter().map(column).collect(),
         classes,
         positive,
-        threshold: positive.and_then(|_| about("threshold")?.parse().ok()),
+        threshold: positive.and_then(|_| about(file, "threshold")?.parse().ok()),
         members: vec![Member::new(
             FittedPreparation::from_columns(columns)?,
             found.model.clone(),
@@ -228,6 +225,14 @@ fn parts(file: &Model, graph: &Graph, found: &Found, names: Vec<String>, options
 
 /// How our own properties begin.
 const PROPERTY: &str = "empatia.";
+
+/// What a file of ours says of its model.
+fn about<'a>(file: &'a Model, key: &str) -> Option<&'a str> {
+    let ours = file.producer_name == PRODUCER;
+    let is = |name: &str| name.strip_prefix(PROPERTY) == Some(key);
+    let entry = file.metadata_props.iter().find(|entry| ours && is(&entry.key));
+    entry.map(|entry| entry.value.as_str())
+}
 
 /// The names that a file of ours gives its classes in the end.
 fn class_names(graph: &Graph, k: usize) -> Option<Vec<String>> {
