@@ -10,8 +10,7 @@ language sql stable as $$
     from dw.client c
     join dw.enrolment e using (client_id)
     join dw.space s using (client_id, space_id)
-    -- a presentation is called by its course, year and month: B begins on 1 February, J on 1 October
-    cross join lateral (select make_date(left(split_part(s.name, ' ', 2), 4)::integer, case right(s.name, 1) when 'B' then 2 else 10 end, 1) as starts) b
+    cross join lateral (select (s.starts_at at time zone c.time_zone)::date as starts) b
     cross join lateral (select max(p.period_start) as period_start from analytics.cube_period p
                         where (p.client_id, p.level, p.grain) = (e.client_id, 'SPA', 'WEEK') and p.period_end <= b.starts + days) p
     where c.code = 'ou' and e.outcome is not null

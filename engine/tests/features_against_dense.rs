@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use empatia_engine::context::Context;
 use empatia_engine::error::EngineError;
-use empatia_engine::feature::{Attribute, Attributes, Basis, Cell, FeatureRecipe, Member, UnitRows, COUNTS};
+use empatia_engine::feature::{
+    Assignment, Attribute, Attributes, Basis, Cell, Details, FeatureRecipe, KindUse, Member, UnitRows, COUNTS,
+};
 use proptest::prelude::*;
 
 /// A unit made by chance.
@@ -13,6 +15,8 @@ struct Unit {
     periods: usize,
     members: Vec<Member>,
     cells: Vec<Cell>,
+    assignments: Vec<Assignment>,
+    uses: Vec<KindUse>,
     basis: Basis,
     recipe: FeatureRecipe,
 }
@@ -32,10 +36,10 @@ fn attributes() -> Attributes {
 fn unit() -> impl Strategy<Value = Unit> {
     let recipe = (
         0usize..5,
-        any::<[bool; 5]>(),
+        any::<[bool; 7]>(),
         prop::sample::subsequence(COUNTS.to_vec(), 1..=9),
     )
-        .prop_map(|(history, [trend, rank, context, age, grade], mut measures)| {
+        .prop_map(|(history, [trend, rank, context, age, grade, assignments, kinds], mut measures)| {
             if grade {
                 measures.push("grade_avg");
             }
@@ -47,6 +51,8 @@ fn unit() -> impl Strategy<Value = Unit> {
                 rank,
                 context,
                 age,
+                assignments,
+                kinds: if kinds { vec!["quiz".into(), "page".into()] } else { vec![] },
                 attributes: vec!["region".into(), "age".into()],
             }
         });
@@ -59,7 +65,12 @@ fn unit() -> impl Strategy<Value = Unit> {
         );
         let cells = prop::collection::vec(cell, 0..30);
         let assigned = prop::collection::vec((0..3i64, 0..3u32, 0..2u32), members);
-        (cells, assigned).prop_map(move |(cells, assigned)| {
+        // days of assignments are periods times ten, and some more
+        let day = || prop::option::weighted(0.8, 0..periods as i32 * 10 + 10);
+        let assignment = (0..members as u32, day(), day(), prop::option::of(0..5i32), 0..3i32, any::<bool>());
+        let assignments = prop::collection::vec(assignment, 0..20);
+        let uses = prop::collection::vec((0..30usize, 0..2u32, 1..6i64), 0..20);
+        (cells, assigned, assignments, uses).prop_map(move |(cells, assigned, assignments, uses)| {
             let mut cells: Vec<Cell> = cells
                 .into_iter()
                 .map(|(member, period, counts, graded)| Cell {
@@ -72,6 +83,31 @@ fn unit() -> impl Strategy<Value = Unit> {
                 .collect();
             cells.sort_by_key(|cell| (cell.member, cell.period));
             cells.dedup_by_key(|cell| (cell.member, cell.period));
+            let period = |day: Option<i32>| day.map(|day| day / 10).filter(|period| (*period as usize) < periods);
+            let mut assignments: Vec<Assignment> = assignments
+                .into_iter()
+                .map(|(member, due, done, grade, weight, credited)| Assignment {
+                    member,
+                    due: period(due).map(|period| period as u32),
+                    done: period(done).map(|period| period as u32),
+                    day: done.unwrap_or(i32::MAX),
+                    credited,
+                    days_early: due.zip(done).map_or(f64::NAN, |(due, done)| f64::from(due - done)),
+                    grade: grade.map_or(f64::NAN, |grade| f64::from(grade) / 4.0),
+                    weight: f64::from(weight),
+                })
+                .collect();
+            assignments.sort_by_key(|a| (a.member, a.day));
+            // a lecture is used where there is a cell
+            let mut uses: Vec<KindUse> = uses
+                .into_iter()
+                .filter(|_| !recipe.kinds.is_empty())
+                .filter_map(|(cell, kind, amount)| {
+                    let Cell { member, period, .. } = *cells.get(cell)?;
+                    Some(KindUse { member, period, kind, amount })
+                })
+                .collect();
+            uses.sort_by_key(|u| (u.member, u.period));
             let members = assigned
                 .into_iter()
                 .enumerate()
@@ -85,11 +121,22 @@ fn unit() -> impl Strategy<Value = Unit> {
                 periods,
                 members: members.collect(),
                 cells,
+                assignments,
+                uses,
                 basis: if universe { Basis::Universe } else { Basis::Due },
                 recipe: recipe.clone(),
             }
         })
     })
+}
+
+impl Unit {
+    fn details(&self) -> Details<'_> {
+        Details {
+            assignments: &self.assignments,
+            uses: &self.uses,
+        }
+    }
 }
 
 /// The unit as a table of everybody in every period.
@@ -197,6 +244,37 @@ impl<'a> Dense<'a> {
                 let began = (0..=t).find(|s| (0..n).any(|m| self.activity(m, *s) > 0));
                 began.map_or(f64::NAN, |began| (t - began) as f64)
             }
+            "due_exercises" => self.assignments(m, t, |due, _, _| due).len() as f64,
+            "missing_exercises" => self.assignments(m, t, |due, done, _| due && !done).len() as f64,
+            "credited_exercises" => self.assignments(m, t, |_, done, a| done && a.credited).len() as f64,
+            "days_early" | "last_days_early" => {
+                let known = self.assignments(m, t, |due, done, a| due && done && !a.credited && !a.days_early.is_nan());
+                let days: Vec<f64> = known.iter().map(|a| a.days_early).collect();
+                match name {
+                    "days_early" => or_missing(days.iter().sum::<f64>() / days.len() as f64, !days.is_empty()),
+                    _ => days.last().copied().unwrap_or(f64::NAN),
+                }
+            }
+            "due_grade" => {
+                let due = self.assignments(m, t, |due, done, a| due && !(done && a.grade.is_nan()));
+                let handed_in = |a: &Assignment| a.done.is_some_and(|done| done as usize <= t);
+                let points: f64 = due.iter().filter(|a| handed_in(a)).map(|a| a.weight * a.grade).sum();
+                let weights: f64 = due.iter().map(|a| a.weight).sum();
+                or_missing(points / weights, weights > 0.0)
+            }
+            "last_grade" | "lowest_grade" => {
+                let graded = self.assignments(m, t, |_, done, a| done && !a.credited && !a.grade.is_nan());
+                let grades: Vec<f64> = graded.iter().map(|a| a.grade).collect();
+                match name {
+                    "last_grade" => grades.last().copied().unwrap_or(f64::NAN),
+                    _ => grades.iter().copied().fold(f64::NAN, f64::min),
+                }
+            }
+            "activity_in_quiz" | "activity_in_page" => {
+                let kind = u32::from(name == "activity_in_page");
+                let own = |u: &&KindUse| u.member as usize == m && u.kind == kind && self.window(t).contains(&(u.period as usize));
+                self.unit.uses.iter().filter(own).map(|u| u.amount).sum::<i64>() as f64
+            }
             "region" => attributes().row(self.unit.members[m].attributes)[0],
             "age" => attributes().row(self.unit.members[m].attributes)[1],
             _ => {
@@ -206,6 +284,13 @@ impl<'a> Dense<'a> {
                 sum(count)
             }
         }
+    }
+
+    /// The assignments of `m` that `wanted` takes, given whether it is due and done by the end of `t`, in the order of handing in.
+    fn assignments(&self, m: usize, t: usize, wanted: impl Fn(bool, bool, &Assignment) -> bool) -> Vec<Assignment> {
+        let by_then = |when: Option<u32>| when.is_some_and(|when| when as usize <= t);
+        let own = self.unit.assignments.iter().filter(|a| a.member as usize == m);
+        own.filter(|a| wanted(by_then(a.due), by_then(a.done), a)).copied().collect()
     }
 
     fn has_cells(&self, m: usize, t: usize) -> bool {
@@ -231,6 +316,8 @@ fn all_rows(unit: &Unit) -> (Vec<String>, Rows) {
         &unit.cells,
         &attributes,
     )
+    .unwrap()
+    .with_details(unit.details())
     .unwrap();
     let mut found = HashMap::new();
     rows.own(|row| -> Result<(), EngineError> {
@@ -250,6 +337,7 @@ fn all_rows(unit: &Unit) -> (Vec<String>, Rows) {
             let assigned = unit.basis == Basis::Due || member.assigned == group.assigned;
             assigned
                 && (member.attributes, member.group) == (group.attributes, group.group)
+                && (!unit.recipe.assignments || *m as u32 == group.who)
                 && !own.contains(&(*m, group.period as usize))
         };
         let members: Vec<usize> = (0..unit.members.len()).filter(alike).collect();
@@ -307,6 +395,22 @@ proptest! {
         });
         changed.cells.extend(future.copied());
         changed.cells.sort_by_key(|cell| (cell.member, cell.period));
+        // what was due or handed in later: another day, another grade, or never
+        for (at, a) in changed.assignments.iter_mut().enumerate() {
+            let later = |when: Option<u32>| when.is_none_or(|when| when > cut);
+            if later(a.done) {
+                a.grade = 0.125 * (at % 8) as f64;
+                a.days_early = at as f64;
+                a.done = (at % 2 == 0 && (cut as usize) + 1 < one.periods).then_some(cut + 1);
+                a.day = (cut as i32 + 1) * 10;
+            }
+            if later(a.due) {
+                a.due = (at % 3 == 0 && (cut as usize) + 1 < one.periods).then_some(cut + 1);
+                a.days_early = -1.0 - at as f64;
+            }
+        }
+        changed.assignments.sort_by_key(|a| (a.member, a.day));
+        changed.uses.retain(|u| u.period <= cut);
         let (_, before) = all_rows(&one);
         let (_, after) = all_rows(&changed);
         for ((m, t), (vector, own)) in before.iter().filter(|((_, t), _)| *t <= cut as usize) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use empatia_engine::classifier::{ClassifierExplainer, Contributions};
 use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values};
-use empatia_engine::feature::{Cell, CubeModel, FeatureVectors, Member, UnitRows, UnitSummary};
+use empatia_engine::feature::{Cell, CubeModel, Details, FeatureVectors, Member, UnitRows, UnitSummary};
 use pgrx::datum::Date;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -20,6 +20,7 @@ use pgrx::spi::quote_literal;
 use super::cube_model::{self, judge};
 use super::cube_rows::{cell, cell_types, CubeRows, CELL_COLUMNS};
 use super::cube_structure::{builds, Build, Structure};
+use super::fact_details::{FactDetails, Only};
 use super::model_cache::{is_quick, load, Kept, Models, Stored};
 use super::part::Part;
 use super::reason_texts::ReasonTexts;
@@ -79,7 +80,7 @@ fn explain_row(
         rank: ready.model.recipe.rank,
         times: Times::read(&part, client_id)?,
     };
-    let attributes = cube_model::attributes(&context, Some(client_id), Some(user_id), &ready.model)?;
+    let attributes = cube_model::attributes(&context, level, Some(client_id), Some(user_id), &ready.model)?;
     let unit = unit(&context, &part, asked, &ready.model, &attributes)?;
     let day = period_start.to_pg_epoch_days();
     let table = unit.row(&context, &part, &ready.model, &attributes, (user_id, day))?;
@@ -191,6 +192,8 @@ struct Asked {
 struct Unit {
     asked: Asked,
     build: Build,
+    /// The unit whose members are its own.
+    members_of: i64,
     /// Without attributes: these may change without a build.
     members: Vec<Member>,
     summary: Arc<UnitSummary>,
@@ -226,6 +229,7 @@ impl Unit {
         let build = builds(part, Some(asked.client))?.into_iter().next();
         let build = build.ok_or_else(|| Error::not_ready("the cube was not built"))?;
         let structure = Structure::read(context, part, &build, Some(asked.unit))?;
+        let members_of = structure.units().next().map_or(asked.unit, |_| structure.members_of(0));
         let (mut members, mut summary) = (Vec::new(), Arc::default());
         let rows = CubeRows {
             ctx: context,
@@ -252,6 +256,7 @@ impl Unit {
         Ok(Self {
             asked,
             build,
+            members_of,
             members,
             summary,
         })
@@ -283,12 +288,23 @@ impl Unit {
             Error::invalid_parameter("period_start", expected, "another day")
         })?;
         let member = Member {
-            attributes: attributes.of(self.asked.client, user),
+            attributes: attributes.of(self.asked.client, self.members_of, user),
             ..self.members[member]
         };
         let window = period.saturating_sub(model.recipe.history)..period + 1;
         let cells = cells_of(part, &self.asked, &self.build.periods, user, window)?;
         let (members, attributes) = ([member], attributes.attributes());
+        let only = Only {
+            unit: Some(self.asked.unit),
+            user: Some(user),
+        };
+        let (mut assignments, mut uses) = (Vec::new(), Vec::new());
+        let mut facts = FactDetails::read(context, part, &model.recipe, &self.build, only)?;
+        facts.of_unit(self.asked.unit, &members, &mut assignments, &mut uses)?;
+        let details = Details {
+            assignments: &assignments,
+            uses: &uses,
+        };
         let rows = UnitRows::some(
             context,
             &model.recipe,
@@ -298,7 +314,8 @@ impl Unit {
             &cells,
             attributes,
             Arc::clone(&self.summary),
-        )?;
+        )?
+        .with_details(details)?;
         let mut vector = Vec::new();
         rows.vector(0, period, &mut vector);
         let mut vectors = FeatureVectors::new(context, &model.recipe, self.build.basis, attributes.columns())?;
