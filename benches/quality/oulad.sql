@@ -37,6 +37,10 @@ end
 $$;
 
 \set demographics '["gender", "region", "highest_education", "imd_band", "age_band", "disability"]'
+-- known when the enrolment begins
+\set enrolment '["gender", "region", "highest_education", "imd_band", "age_band", "disability", "num_of_prev_attempts", "studied_credits", "course", "enrolled_days"]'
+-- all kinds that there are
+\set facts '"assignments": true, "coverage": true, "kinds": ["dataplus", "dualpane", "externalquiz", "folder", "forumng", "glossary", "homepage", "htmlactivity", "oucollaborate", "oucontent", "ouelluminate", "ouwiki", "page", "questionnaire", "quiz", "repeatactivity", "resource", "sharedsubpage", "subpage", "url"]'
 \set clicks '"measures": ["posts", "accesses", "active_days"], "history": 8'
 -- the first 2014 presentation is looked at 36 weeks before the last, 2013's all before them
 \set years '{"split": {"time": {"horizon": 36, "windows": 1, "gap": 0}}}'

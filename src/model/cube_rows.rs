@@ -3,10 +3,10 @@
 //! Cells come ordered by unit, member and period, so that one unit's are in memory at a time, besides the structure.
 
 use empatia_engine::context::{Context, Reservation};
-use empatia_engine::feature::{Assignment, Cell, Details, FeatureRecipe, KindUse, Member, UnitRows, COUNTS};
+use empatia_engine::feature::{Cell, FeatureRecipe, Member, UnitRows, COUNTS};
 
 use super::cube_structure::{null, push, Build, Structure};
-use super::fact_details::{FactDetails, Only};
+use super::fact_details::{FactDetails, Only, UnitDetails};
 use super::part::Part;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
@@ -39,8 +39,7 @@ struct Collected {
     member: usize,
     /// What the facts say besides.
     details: FactDetails,
-    assignments: Vec<Assignment>,
-    uses: Vec<KindUse>,
+    of_unit: UnitDetails,
     reserved: Reservation,
 }
 
@@ -65,8 +64,7 @@ impl CubeRows<'_> {
             cells: Vec::new(),
             member: 0,
             details: FactDetails::read(self.ctx, self.part, self.recipe, self.build, only)?,
-            assignments: Vec::new(),
-            uses: Vec::new(),
+            of_unit: UnitDetails::default(),
             reserved: self.ctx.reserve(0)?,
         };
         let start = |unit: &mut Collected| {
@@ -113,12 +111,7 @@ impl CubeRows<'_> {
         on_unit: &mut impl FnMut(i64, &UnitRows<'_>) -> Result<()>,
     ) -> Result<()> {
         pgrx::check_for_interrupts!();
-        unit.details
-            .of_unit(id, &unit.members, &mut unit.assignments, &mut unit.uses)?;
-        let details = Details {
-            assignments: &unit.assignments,
-            uses: &unit.uses,
-        };
+        unit.details.of_unit(id, &unit.members, &mut unit.of_unit)?;
         let rows = UnitRows::build(
             self.ctx,
             self.recipe,
@@ -128,7 +121,7 @@ impl CubeRows<'_> {
             &unit.cells,
             self.attributes.attributes(),
         )?
-        .with_details(details)?;
+        .with_details(unit.of_unit.details())?;
         on_unit(id, &rows)
     }
 

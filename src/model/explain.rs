@@ -11,7 +11,7 @@ use std::sync::Arc;
 use empatia_engine::classifier::{ClassifierExplainer, Contributions};
 use empatia_engine::context::Context;
 use empatia_engine::data::{Table, Values};
-use empatia_engine::feature::{Cell, CubeModel, Details, FeatureVectors, Member, UnitRows, UnitSummary};
+use empatia_engine::feature::{Cell, CubeModel, FeatureVectors, Member, UnitRows, UnitSummary};
 use pgrx::datum::Date;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -20,7 +20,7 @@ use pgrx::spi::quote_literal;
 use super::cube_model::{self, judge};
 use super::cube_rows::{cell, cell_types, CubeRows, CELL_COLUMNS};
 use super::cube_structure::{builds, Build, Structure};
-use super::fact_details::{FactDetails, Only};
+use super::fact_details::{FactDetails, Only, UnitDetails};
 use super::model_cache::{is_quick, load, Kept, Models, Stored};
 use super::part::Part;
 use super::reason_texts::ReasonTexts;
@@ -78,6 +78,7 @@ fn explain_row(
         unit: unit_id,
         history: ready.model.recipe.history,
         rank: ready.model.recipe.rank,
+        coverage: ready.model.recipe.coverage,
         times: Times::read(&part, client_id)?,
     };
     let attributes = cube_model::attributes(&context, level, Some(client_id), Some(user_id), &ready.model)?;
@@ -184,6 +185,7 @@ struct Asked {
     /// Of the recipe: what the summary depends on.
     history: usize,
     rank: bool,
+    coverage: bool,
     /// None: what row security leaves of a unit is one role's, perhaps for the length of a setting, and not kept.
     times: Option<Times>,
 }
@@ -298,13 +300,9 @@ impl Unit {
             unit: Some(self.asked.unit),
             user: Some(user),
         };
-        let (mut assignments, mut uses) = (Vec::new(), Vec::new());
+        let mut of_unit = UnitDetails::default();
         let mut facts = FactDetails::read(context, part, &model.recipe, &self.build, only)?;
-        facts.of_unit(self.asked.unit, &members, &mut assignments, &mut uses)?;
-        let details = Details {
-            assignments: &assignments,
-            uses: &uses,
-        };
+        facts.of_unit(self.asked.unit, &members, &mut of_unit)?;
         let rows = UnitRows::some(
             context,
             &model.recipe,
@@ -315,7 +313,7 @@ impl Unit {
             attributes,
             Arc::clone(&self.summary),
         )?
-        .with_details(details)?;
+        .with_details(of_unit.details())?;
         let mut vector = Vec::new();
         rows.vector(0, period, &mut vector);
         let mut vectors = FeatureVectors::new(context, &model.recipe, self.build.basis, attributes.columns())?;

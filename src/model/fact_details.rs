@@ -1,9 +1,9 @@
-//! What the facts say of members besides the cells of the cube: their assignments, and which kinds of lectures they used.
+//! What the facts say of members besides the cells of the cube: their assignments, and which lectures they used.
 //!
 //! Read only where a recipe asks for it, and as the warehouse is now; facts count where the cube counts them, in the spaces of their students.
 
 use empatia_engine::context::{Context, Reservation};
-use empatia_engine::feature::{Assignment, FeatureRecipe, KindUse, Member};
+use empatia_engine::feature::{Assignment, Details, FeatureRecipe, FirstUse, KindUse, Member};
 use pgrx::datum::Date;
 use pgrx::spi::quote_literal;
 
@@ -27,6 +27,7 @@ pub(super) struct Only {
 pub(super) struct FactDetails {
     assignments: Vec<((i64, i64), Assignment)>,
     uses: Vec<((i64, i64), KindUse)>,
+    first_uses: Vec<((i64, i64), FirstUse)>,
     reserved: Reservation,
 }
 
@@ -39,6 +40,7 @@ impl FactDetails {
         let mut found = Self {
             assignments: Vec::new(),
             uses: Vec::new(),
+            first_uses: Vec::new(),
             reserved: ctx.reserve(0)?,
         };
         if recipe.assignments {
@@ -47,7 +49,48 @@ impl FactDetails {
         if !recipe.kinds.is_empty() {
             found.read_uses(part, recipe, build, only)?;
         }
+        if recipe.coverage {
+            found.read_first_uses(part, build, only)?;
+        }
         Ok(found)
+    }
+
+    fn read_first_uses(&mut self, part: &Part, build: &Build, only: Only) -> Result<()> {
+        let Some(first_day) = build.periods.first() else {
+            return Ok(());
+        };
+        let sql = format!(
+            "SELECT f.{unit}, f.user_id, f.lecture_id, min(f.day) FROM {dw}.fact_interaction f {of_students}
+             WHERE f.client_id = $1 AND f.{unit} IS NOT NULL AND f.lecture_id IS NOT NULL AND f.day BETWEEN $4 AND $5
+                   AND ($2 IS NULL OR f.{unit} = $2) AND ($3 IS NULL OR f.user_id = $3)
+             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            unit = unit_column(part.level()),
+            dw = warehouse_schema()?,
+            of_students = of_students(part),
+        );
+        let day = |day: &i32| Date::saturating_from_raw(*day);
+        let (first_day, last_day) = (day(first_day), day(&build.last_day));
+        let args = [
+            build.client.into(),
+            only.unit.into(),
+            only.user.into(),
+            first_day.into(),
+            last_day.into(),
+        ];
+        let (uses, reserved) = (&mut self.first_uses, &mut self.reserved);
+        query(&sql, &args, &[Int8, Int8, Int8, Day], |row| {
+            let (Some(unit), Some(user), Some(lecture), Some(day)) = (row.i64(0), row.i64(1), row.i64(2), row.date(3))
+            else {
+                return Err(null());
+            };
+            let found = FirstUse {
+                member: 0,
+                period: build.period_by(day).ok_or_else(null)?,
+                lecture,
+            };
+            push(uses, ((unit, user), found), reserved)
+        })?;
+        Ok(())
     }
 
     fn read_assignments(&mut self, part: &Part, build: &Build, only: Only) -> Result<()> {
@@ -112,31 +155,47 @@ impl FactDetails {
     }
 
     /// Puts those of a unit's members, who come by user, into the lists.
-    pub fn of_unit(
-        &mut self,
-        unit: i64,
-        members: &[Member],
-        assignments: &mut Vec<Assignment>,
-        uses: &mut Vec<KindUse>,
-    ) -> Result<()> {
-        assignments.clear();
-        uses.clear();
+    pub fn of_unit(&mut self, unit: i64, members: &[Member], into: &mut UnitDetails) -> Result<()> {
+        into.assignments.clear();
+        into.uses.clear();
+        into.first_uses.clear();
         for (member, found) in of(&self.assignments, unit, members) {
-            push(assignments, Assignment { member, ..*found }, &mut self.reserved)?;
+            push(
+                &mut into.assignments,
+                Assignment { member, ..*found },
+                &mut self.reserved,
+            )?;
         }
         for (member, found) in of(&self.uses, unit, members) {
-            push(uses, KindUse { member, ..*found }, &mut self.reserved)?;
+            push(&mut into.uses, KindUse { member, ..*found }, &mut self.reserved)?;
+        }
+        for (member, found) in of(&self.first_uses, unit, members) {
+            push(&mut into.first_uses, FirstUse { member, ..*found }, &mut self.reserved)?;
         }
         Ok(())
     }
 }
 
+/// Those of one unit, for [`Details`].
+#[derive(Debug, Default)]
+pub(super) struct UnitDetails {
+    assignments: Vec<Assignment>,
+    uses: Vec<KindUse>,
+    first_uses: Vec<FirstUse>,
+}
+
+impl UnitDetails {
+    pub fn details(&self) -> Details<'_> {
+        Details {
+            assignments: &self.assignments,
+            uses: &self.uses,
+            first_uses: &self.first_uses,
+        }
+    }
+}
+
 /// What is of a unit's members, with the member's place.
-fn of<'a, T>(
-    all: &'a [((i64, i64), T)],
-    unit: i64,
-    members: &'a [Member],
-) -> impl Iterator<Item = (u32, &'a T)> + 'a {
+fn of<'a, T>(all: &'a [((i64, i64), T)], unit: i64, members: &'a [Member]) -> impl Iterator<Item = (u32, &'a T)> + 'a {
     let from = all.partition_point(|((other, _), _)| *other < unit);
     let to = all.partition_point(|((other, _), _)| *other <= unit);
     let mut at = 0;
@@ -161,7 +220,9 @@ fn assignment(row: &Row<'_>, build: &Build) -> Result<((i64, i64), Assignment)> 
         done: period(done),
         day: done.unwrap_or(i32::MAX),
         credited: row.bool(4) == Some(true),
-        days_early: due.zip(done).map_or(f64::NAN, |(due, done)| f64::from(due) - f64::from(done)),
+        days_early: due
+            .zip(done)
+            .map_or(f64::NAN, |(due, done)| f64::from(due) - f64::from(done)),
         grade: done
             .and(row.f64(5))
             .filter(|grade| grade.is_finite())

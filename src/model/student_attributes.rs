@@ -173,9 +173,8 @@ pub(super) fn warehouse_schema() -> Result<String> {
             Ok(())
         },
     )?;
-    schema.ok_or_else(|| {
-        Error::not_ready("there is no warehouse").hint("Run SELECT * FROM empatia.create_warehouse().")
-    })
+    schema
+        .ok_or_else(|| Error::not_ready("there is no warehouse").hint("Run SELECT * FROM empatia.create_warehouse()."))
 }
 
 /// Value and JSON type of each attribute, per student.

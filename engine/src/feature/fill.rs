@@ -35,6 +35,7 @@ impl UnitRows<'_> {
             into[at] = age.map_or(f64::NAN, |age| age as f64);
         }
         self.fill_work(member, period, into);
+        self.fill_coverage(member, period, into);
         // where nothing is stored the row is that of others too
         if !window.is_empty() {
             self.fill_kinds(member, period, into);

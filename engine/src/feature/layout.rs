@@ -1,7 +1,7 @@
 //! Where each feature is in a vector.
 
 use super::recipe::{FeatureRecipe, ASSIGNED, LATE, SUBMITTED};
-use super::{work, Basis};
+use super::{coverage, work, Basis};
 
 /// Positions of the features that are there.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(super) struct Layout {
     /// First of the kinds.
     pub kinds: Option<usize>,
     pub n_kinds: usize,
+    /// First of [`coverage::NAMES`].
+    pub coverage: Option<usize>,
     /// Where the attributes begin: number of features that are numbers of the cube.
     pub attributes: usize,
 }
@@ -64,9 +66,15 @@ impl Layout {
             work: take(recipe.assignments, work::NAMES.len()),
             kinds: take(!recipe.kinds.is_empty(), recipe.kinds.len()),
             n_kinds: recipe.kinds.len(),
+            coverage: take(recipe.coverage, coverage::NAMES.len()),
             attributes: take(true, 0).unwrap_or(0),
             counts,
         }
+    }
+
+    /// Whether features tell members apart who did nothing in the window.
+    pub fn tells_apart(&self) -> bool {
+        self.work.is_some() || self.coverage.is_some()
     }
 }
 
@@ -82,6 +90,7 @@ mod tests {
                     history,
                     age: true,
                     assignments: true,
+                    coverage: true,
                     kinds: vec!["quiz".into(), "page".into()],
                     ..FeatureRecipe::default()
                 };
@@ -92,6 +101,7 @@ mod tests {
                 assert_eq!(layout.context, at("unit_size"));
                 assert_eq!(layout.age, at("unit_age"));
                 assert_eq!(layout.work, at("due_exercises"));
+                assert_eq!(layout.coverage, at("lectures_used"));
                 assert_eq!(layout.kinds, at("activity_in_quiz"));
                 assert_eq!(
                     (layout.activity_rank, layout.sum_rank),

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod cell;
+mod coverage;
 mod fill;
 mod kinds;
 mod layout;
@@ -22,6 +23,7 @@ mod work;
 
 pub use attributes::{Attribute, Attributes};
 pub use cell::{Cell, Member};
+pub use coverage::FirstUse;
 pub use model::CubeModel;
 pub use recipe::{Basis, FeatureRecipe, ACTIVITY_IN, COUNTS, GRADE_AVG, MAX_HISTORY};
 pub use student_folds::Census;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::work;
+use super::{coverage, work};
 use crate::error::{EngineError, Result};
 
 /// Measures of a cell that are counts, in the order of [`Cell::counts`](super::Cell::counts).
@@ -62,6 +62,7 @@ impl Basis {
 /// | `age` | `unit_age` (periods since the unit's first activity); not unless asked for: where all units began together it is the number of the period, and says nothing of those to come |
 /// | `assignments` | of all that were due or handed in by the end of the period, whenever: `due_exercises`, `missing_exercises` (due and not handed in), `credited_exercises` (results of an earlier run), `days_early` (mean of those due and handed in, negative is late), `last_days_early`, `due_grade` (weighted mean over those due, what is missing as 0), `last_grade`, `lowest_grade`; not unless asked for: they make every row one of its own |
 /// | `kinds` | `activity_in_<kind>`: interactions with lectures of that kind in the window |
+/// | `coverage` | by the end of the period: `lectures_used` (different ones) and `lecture_coverage` (share of those that one in four members has used by then); not unless asked for, as `assignments` |
 /// | `attributes` | of the student or the enrolment, by name |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,6 +78,7 @@ pub struct FeatureRecipe {
     pub assignments: bool,
     /// Kinds of lectures.
     pub kinds: Vec<String>,
+    pub coverage: bool,
     pub attributes: Vec<String>,
 }
 
@@ -92,6 +94,7 @@ impl Default for FeatureRecipe {
             age: false,
             assignments: false,
             kinds: Vec::new(),
+            coverage: false,
             attributes: Vec::new(),
         }
     }
@@ -197,6 +200,9 @@ impl FeatureRecipe {
         add(self.age, &["unit_age"]);
         add(self.assignments, &work::NAMES);
         names.extend(self.kinds.iter().map(|kind| format!("{ACTIVITY_IN}{kind}")));
+        if self.coverage {
+            names.extend(coverage::NAMES.map(String::from));
+        }
         names
     }
 }

@@ -47,7 +47,7 @@ pub struct SharedRows<'a> {
 /// The rows of a unit: all of them, though only the cells are there.
 #[derive(Debug)]
 pub struct UnitRows<'a> {
-    ctx: &'a Context,
+    pub(super) ctx: &'a Context,
     pub(super) layout: Layout,
     pub(super) history: usize,
     by_assigned: bool,
@@ -203,9 +203,9 @@ impl<'a> UnitRows<'a> {
         self.members
     }
 
-    /// Whether features tell of a member what no cell does: attributes, assignments. Then no two members' rows need be alike.
+    /// Whether features tell of a member what no cell does: attributes, assignments, lectures. Then no two members' rows need be alike.
     pub fn are_all_own(&self) -> bool {
-        !self.attributes.columns().is_empty() || self.layout.work.is_some()
+        !self.attributes.columns().is_empty() || self.layout.tells_apart()
     }
 
     /// The cells of a member, by period.
@@ -257,7 +257,7 @@ impl<'a> UnitRows<'a> {
             if self.by_assigned { assigned } else { 0 },
             if by_attributes { attributes } else { 0 },
             group,
-            if self.layout.work.is_some() { member as u32 } else { 0 },
+            if self.layout.tells_apart() { member as u32 } else { 0 },
         )
     }
 

@@ -1,5 +1,6 @@
 //! What is known of a member's assignments by the end of a period.
 
+use super::coverage::FirstUse;
 use super::unit::UnitRows;
 use crate::error::{EngineError, Result};
 
@@ -56,6 +57,8 @@ pub struct Details<'a> {
     pub assignments: &'a [Assignment],
     /// By member, then period.
     pub uses: &'a [KindUse],
+    /// By member; once per lecture.
+    pub first_uses: &'a [FirstUse],
 }
 
 impl<'a> Details<'a> {
@@ -72,6 +75,12 @@ impl<'a> Details<'a> {
         &self.uses[begin..end.max(begin)]
     }
 
+    pub(super) fn first_uses_of(&self, member: usize) -> &'a [FirstUse] {
+        let from = self.first_uses.partition_point(|u| (u.member as usize) < member);
+        let to = self.first_uses.partition_point(|u| u.member as usize <= member);
+        &self.first_uses[from..to]
+    }
+
     /// Whether order, members, periods and kinds are those of a unit of so many.
     pub(super) fn are_of(&self, members: usize, periods: usize, kinds: usize) -> bool {
         let ordered = self
@@ -83,10 +92,16 @@ impl<'a> Details<'a> {
                 .windows(2)
                 .all(|pair| (pair[0].member, pair[0].period) <= (pair[1].member, pair[1].period));
         ordered
+            && self.first_uses.windows(2).all(|pair| pair[0].member <= pair[1].member)
+            && self
+                .first_uses
+                .iter()
+                .all(|u| (u.member as usize) < members && (u.period as usize) < periods)
             && self.assignments.iter().all(|a| (a.member as usize) < members)
-            && self.uses.iter().all(|u| {
-                (u.member as usize) < members && (u.period as usize) < periods && (u.kind as usize) < kinds
-            })
+            && self
+                .uses
+                .iter()
+                .all(|u| (u.member as usize) < members && (u.period as usize) < periods && (u.kind as usize) < kinds)
     }
 }
 
@@ -100,6 +115,7 @@ impl<'a> UnitRows<'a> {
             let expected = "by member and time, of these members, periods and kinds";
             return Err(EngineError::invalid("details of a unit", expected, "others"));
         }
+        self.find_common(&details)?;
         self.details = details;
         Ok(self)
     }

@@ -313,7 +313,10 @@ impl Entry {
             ("value", Shown::Text(text)) => Some(as_text(text.to_owned())),
             ("value", Shown::Number(value)) => (!value.is_nan()).then(|| match self.format {
                 Format::Percent | Format::Rank => as_text(book.language.percent(value)),
-                Format::Signed => as_text(book.language.signed(value)),
+                Format::Signed => Filling {
+                    text: book.language.signed(value),
+                    is_one: value.abs() == 1.0,
+                },
                 Format::Count | Format::Decimal | Format::Since => numbered(value),
             }),
             ("complement", Shown::Number(value)) => Some(as_text(book.language.percent(1.0 - value))),
