@@ -36,7 +36,6 @@ begin
 end
 $$;
 
-\set demographics '["gender", "region", "highest_education", "imd_band", "age_band", "disability"]'
 -- known when the enrolment begins
 \set enrolment '["gender", "region", "highest_education", "imd_band", "age_band", "disability", "num_of_prev_attempts", "studied_credits", "course", "enrolled_days"]'
 -- all kinds that there are
@@ -44,4 +43,5 @@ $$;
 \set clicks '"measures": ["posts", "accesses", "active_days"], "history": 8'
 -- the first 2014 presentation is looked at 36 weeks before the last, 2013's all before them
 \set years '{"split": {"time": {"horizon": 36, "windows": 1, "gap": 0}}}'
+\set small_steps '{"algorithm": "ensemble", "parameters": {"gradient_boosting": {"rounds": 1000, "learning_rate": 0.02, "early_stopping": 60, "max_leaves": 15, "min_leaf": 50, "column_fraction": 0.2, "l2": 5}}}'
 \pset footer off

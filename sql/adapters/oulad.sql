@@ -7,10 +7,11 @@
 
 -- one expression, so that the planner puts it in place
 CREATE FUNCTION empatia._oulad_start(presentation text, weekday text) RETURNS date
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
     SELECT make_date(left(presentation, 4)::integer, CASE right(presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1)
-        + coalesce((weekday::integer - extract(dow FROM make_date(left(presentation, 4)::integer, CASE right(presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1))::integer + 7) % 7, 0)
-$$;
+        + coalesce((weekday::integer - extract(dow FROM make_date(left(presentation, 4)::integer, CASE right(presentation, 1) WHEN 'B' THEN 2 ELSE 10 END, 1))::integer + 7) % 7, 0);
+END;
 COMMENT ON FUNCTION empatia._oulad_start(text, text) IS 'day 0 of a presentation of OULAD: the first of its month, or the first such day of the week in it';
 
 INSERT INTO empatia.adapter (shipped, adapter, position, relation, stream, requires, mode, kind, options, query) VALUES
