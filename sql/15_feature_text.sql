@@ -14,7 +14,7 @@ CREATE TABLE empatia.feature_text (
 );
 SELECT pg_catalog.pg_extension_config_dump('empatia.feature_text', '');
 COMMENT ON TABLE empatia.feature_text IS 'words for the features of classifiers, from which the reasons in cubo_engajamento are made; run classify() after a change';
-COMMENT ON COLUMN empatia.feature_text.feature IS 'a feature; or _lag1, _lag, _sum: around the {phrase} of a measure of earlier periods, _despite: around what speaks against the class, _other: a feature without a row, _class_NAME: what a class is called';
+COMMENT ON COLUMN empatia.feature_text.feature IS 'a feature; or _lag1, _lag, _sum: around the {phrase} of a measure of earlier periods, _activity_in: for the use of a kind of lectures, _despite: around what speaks against the class, _other: a feature without a row, _class_NAME: what a class is called';
 COMMENT ON COLUMN empatia.feature_text.format IS 'how the number is written and when it is little or much: count, decimal, percent (of 0..1), signed, rank (percentile), since (periods)';
 COMMENT ON COLUMN empatia.feature_text.name IS 'plural noun, for {name}';
 COMMENT ON COLUMN empatia.feature_text.zero IS 'for 0; null: as any other number';
@@ -47,6 +47,19 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('pt', 'unit_mean_activity', 'decimal', NULL, 'turma sem atividade no período', 'turma pouco ativa (média {value})', 'turma com atividade média de {value}', 'turma muito ativa (média {value})', NULL),
         ('pt', 'unit_active_share', 'percent', NULL, '[não haver ]ninguém ativo na turma', 'poucos colegas ativos ({value})', '{value} da turma com atividade', 'muitos colegas ativos ({value})', NULL),
         ('pt', 'unit_age', 'count', NULL, '[ser o ]primeiro período ativo da turma', NULL, 'turma ativa há {value} {value|período|períodos}', NULL, 'turma ainda sem atividade'),
+        ('pt', 'due_exercises', 'count', NULL, 'nenhum exercício vencido até aqui', 'poucos exercícios vencidos até aqui ({value})', '{value} {value|exercício vencido|exercícios vencidos} até aqui', 'muitos exercícios vencidos até aqui ({value})', NULL),
+        ('pt', 'missing_exercises', 'count', NULL, 'nenhum exercício vencido sem entrega', '{value} {value|exercício vencido|exercícios vencidos} sem entrega', '{value} {value|exercício vencido|exercícios vencidos} sem entrega', 'muitos exercícios vencidos sem entrega ({value})', NULL),
+        ('pt', 'credited_exercises', 'count', NULL, 'nenhum resultado aproveitado de outra turma', NULL, '{value} {value|resultado aproveitado|resultados aproveitados} de outra turma', NULL, NULL),
+        ('pt', 'days_early', 'signed', NULL, 'entregas no dia do prazo, em média', 'entregas depois do prazo, em média ({value} {value|dia|dias})', 'entregas no dia do prazo, em média', 'entregas antes do prazo, em média ({value} {value|dia|dias})', 'nenhuma entrega com prazo até aqui'),
+        ('pt', 'last_days_early', 'signed', NULL, 'última entrega no dia do prazo', 'última entrega depois do prazo ({value} {value|dia|dias})', 'última entrega no dia do prazo', 'última entrega antes do prazo ({value} {value|dia|dias})', 'nenhuma entrega com prazo até aqui'),
+        ('pt', 'due_grade', 'percent', NULL, 'nota zero no que já venceu', 'nota baixa no que já venceu ({value})', 'nota de {value} no que já venceu', 'nota alta no que já venceu ({value})', 'nada vencido que valha nota'),
+        ('pt', 'last_grade', 'percent', NULL, 'nota zero na última entrega', 'nota baixa na última entrega ({value})', 'nota de {value} na última entrega', 'nota alta na última entrega ({value})', 'nenhuma entrega com nota até aqui'),
+        ('pt', 'lowest_grade', 'percent', NULL, 'menor nota zero', 'menor nota baixa ({value})', 'menor nota de {value}', 'menor nota alta ({value})', 'nenhuma entrega com nota até aqui'),
+        ('pt', '_activity_in', 'count', NULL, 'nenhuma atividade em {name} nos últimos {window} períodos', 'pouca atividade em {name} nos últimos {window} períodos ({value})', 'atividade em {name} nos últimos {window} períodos ({value})', 'muita atividade em {name} nos últimos {window} períodos ({value})', NULL),
+        ('pt', 'lectures_used', 'count', NULL, 'nenhuma aula acessada até aqui', 'poucas aulas acessadas até aqui ({value})', '{value} {value|aula acessada|aulas acessadas} até aqui', 'muitas aulas acessadas até aqui ({value})', NULL),
+        ('pt', 'lecture_coverage', 'percent', NULL, 'nenhuma das aulas que a turma acessa', 'poucas das aulas que a turma acessa ({value})', '{value} das aulas que a turma acessa', 'muitas das aulas que a turma acessa ({value})', 'nenhuma aula que a turma acesse'),
+        ('pt', 'enrolled_days', 'signed', NULL, 'matrícula no dia do início', 'matrícula depois do início ({value} {value|dia|dias})', 'matrícula no dia do início', 'matrícula antes do início ({value} {value|dia|dias})', 'dia da matrícula sem informação'),
+        ('pt', 'course', 'decimal', NULL, NULL, NULL, 'curso {value}', NULL, 'curso sem informação'),
         ('pt', '_lag1', 'count', NULL, NULL, NULL, '{phrase} no período anterior', NULL, '[estar ]sem registro de {name} no período anterior'),
         ('pt', '_lag', 'count', NULL, NULL, NULL, '{phrase} {lag} períodos antes', NULL, '[estar ]sem registro de {name} {lag} períodos antes'),
         ('pt', '_sum', 'count', NULL, NULL, NULL, '{phrase} nos últimos {window} períodos', NULL, NULL),
@@ -75,6 +88,19 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         ('en', 'unit_mean_activity', 'decimal', NULL, 'no activity in the class', 'little activity in the class (mean {value})', 'mean activity of the class {value}', 'much activity in the class (mean {value})', NULL),
         ('en', 'unit_active_share', 'percent', NULL, 'nobody active in the class', 'few classmates active ({value})', '{value} of the class active', 'many classmates active ({value})', NULL),
         ('en', 'unit_age', 'count', NULL, '[being the ]first active period of the class', NULL, 'class active for {value} {value|period|periods}', NULL, 'no activity of the class yet'),
+        ('en', 'due_exercises', 'count', NULL, 'no exercise due so far', 'few exercises due so far ({value})', '{value} {value|exercise|exercises} due so far', 'many exercises due so far ({value})', NULL),
+        ('en', 'missing_exercises', 'count', NULL, 'no exercise due and missing', '{value} {value|exercise|exercises} due and missing', '{value} {value|exercise|exercises} due and missing', 'many exercises due and missing ({value})', NULL),
+        ('en', 'credited_exercises', 'count', NULL, 'no result credited from elsewhere', NULL, '{value} {value|result|results} credited from elsewhere', NULL, NULL),
+        ('en', 'days_early', 'signed', NULL, 'handing in on the day due, on average', 'handing in after the day due, on average ({value} {value|day|days})', 'handing in on the day due, on average', 'handing in before the day due, on average ({value} {value|day|days})', 'nothing handed in that had a date'),
+        ('en', 'last_days_early', 'signed', NULL, 'last work handed in on the day due', 'last work handed in after the day due ({value} {value|day|days})', 'last work handed in on the day due', 'last work handed in before the day due ({value} {value|day|days})', 'nothing handed in that had a date'),
+        ('en', 'due_grade', 'percent', NULL, 'grade of zero in what was due', 'low grade in what was due ({value})', 'grade of {value} in what was due', 'high grade in what was due ({value})', 'nothing due that counts'),
+        ('en', 'last_grade', 'percent', NULL, 'last grade of zero', 'low last grade ({value})', 'last grade of {value}', 'high last grade ({value})', 'no grade so far'),
+        ('en', 'lowest_grade', 'percent', NULL, 'lowest grade of zero', 'low lowest grade ({value})', 'lowest grade of {value}', 'high lowest grade ({value})', 'no grade so far'),
+        ('en', '_activity_in', 'count', NULL, 'no activity in {name} over the last {window} periods', 'little activity in {name} over the last {window} periods ({value})', 'activity in {name} over the last {window} periods ({value})', 'much activity in {name} over the last {window} periods ({value})', NULL),
+        ('en', 'lectures_used', 'count', NULL, 'no lecture used so far', 'few lectures used so far ({value})', '{value} {value|lecture|lectures} used so far', 'many lectures used so far ({value})', NULL),
+        ('en', 'lecture_coverage', 'percent', NULL, 'none of the lectures that the class uses', 'few of the lectures that the class uses ({value})', '{value} of the lectures that the class uses', 'many of the lectures that the class uses ({value})', 'no lecture that the class uses'),
+        ('en', 'enrolled_days', 'signed', NULL, 'enrolled on the first day', 'enrolled after the first day ({value} {value|day|days})', 'enrolled on the first day', 'enrolled before the first day ({value} {value|day|days})', 'day of enrolment unknown'),
+        ('en', 'course', 'decimal', NULL, NULL, NULL, 'course {value}', NULL, 'course unknown'),
         ('en', '_lag1', 'count', NULL, NULL, NULL, '{phrase} in the period before', NULL, 'no record of {name} in the period before'),
         ('en', '_lag', 'count', NULL, NULL, NULL, '{phrase} {lag} periods before', NULL, 'no record of {name} {lag} periods before'),
         ('en', '_sum', 'count', NULL, NULL, NULL, '{phrase} over the last {window} periods', NULL, NULL),

@@ -10,8 +10,7 @@ language sql stable as $$
     from dw.client c
     join dw.enrolment e using (client_id)
     join dw.space s using (client_id, space_id)
-    -- a presentation is called by its course, year and month: B begins on 1 February, J on 1 October
-    cross join lateral (select make_date(left(split_part(s.name, ' ', 2), 4)::integer, case right(s.name, 1) when 'B' then 2 else 10 end, 1) as starts) b
+    cross join lateral (select (s.starts_at at time zone c.time_zone)::date as starts) b
     cross join lateral (select max(p.period_start) as period_start from analytics.cube_period p
                         where (p.client_id, p.level, p.grain) = (e.client_id, 'SPA', 'WEEK') and p.period_end <= b.starts + days) p
     where c.code = 'ou' and e.outcome is not null
@@ -37,8 +36,12 @@ begin
 end
 $$;
 
-\set demographics '["gender", "region", "highest_education", "imd_band", "age_band", "disability"]'
+-- known when the enrolment begins
+\set enrolment '["gender", "region", "highest_education", "imd_band", "age_band", "disability", "num_of_prev_attempts", "studied_credits", "course", "enrolled_days"]'
+-- all kinds that there are
+\set facts '"assignments": true, "coverage": true, "kinds": ["dataplus", "dualpane", "externalquiz", "folder", "forumng", "glossary", "homepage", "htmlactivity", "oucollaborate", "oucontent", "ouelluminate", "ouwiki", "page", "questionnaire", "quiz", "repeatactivity", "resource", "sharedsubpage", "subpage", "url"]'
 \set clicks '"measures": ["posts", "accesses", "active_days"], "history": 8'
 -- the first 2014 presentation is looked at 36 weeks before the last, 2013's all before them
 \set years '{"split": {"time": {"horizon": 36, "windows": 1, "gap": 0}}}'
+\set small_steps '{"algorithm": "ensemble", "parameters": {"gradient_boosting": {"rounds": 1000, "learning_rate": 0.02, "early_stopping": 60, "max_leaves": 15, "min_leaf": 50, "column_fraction": 0.2, "l2": 5}}}'
 \pset footer off

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use empatia_engine::context::Context;
 use empatia_engine::error::EngineError;
-use empatia_engine::feature::{Attribute, Attributes, Basis, Cell, FeatureRecipe, Member, UnitRows, COUNTS};
+use empatia_engine::feature::{
+    Assignment, Attribute, Attributes, Basis, Cell, Details, FeatureRecipe, FirstUse, KindUse, Member, UnitRows, COUNTS,
+};
 use proptest::prelude::*;
 
 /// A unit made by chance.
@@ -13,6 +15,9 @@ struct Unit {
     periods: usize,
     members: Vec<Member>,
     cells: Vec<Cell>,
+    assignments: Vec<Assignment>,
+    uses: Vec<KindUse>,
+    first_uses: Vec<FirstUse>,
     basis: Basis,
     recipe: FeatureRecipe,
 }
@@ -32,24 +37,33 @@ fn attributes() -> Attributes {
 fn unit() -> impl Strategy<Value = Unit> {
     let recipe = (
         0usize..5,
-        any::<[bool; 5]>(),
+        any::<[bool; 8]>(),
         prop::sample::subsequence(COUNTS.to_vec(), 1..=9),
     )
-        .prop_map(|(history, [trend, rank, context, age, grade], mut measures)| {
-            if grade {
-                measures.push("grade_avg");
-            }
-            FeatureRecipe {
-                measures: measures.into_iter().map(String::from).collect(),
-                history,
-                lags: (history > 2).then_some(2),
-                trend,
-                rank,
-                context,
-                age,
-                attributes: vec!["region".into(), "age".into()],
-            }
-        });
+        .prop_map(
+            |(history, [trend, rank, context, age, grade, assignments, kinds, coverage], mut measures)| {
+                if grade {
+                    measures.push("grade_avg");
+                }
+                FeatureRecipe {
+                    measures: measures.into_iter().map(String::from).collect(),
+                    history,
+                    lags: (history > 2).then_some(2),
+                    trend,
+                    rank,
+                    context,
+                    age,
+                    assignments,
+                    coverage,
+                    kinds: if kinds {
+                        vec!["quiz".into(), "page".into()]
+                    } else {
+                        vec![]
+                    },
+                    attributes: vec!["region".into(), "age".into()],
+                }
+            },
+        );
     (1usize..9, 1usize..12, any::<bool>(), recipe).prop_flat_map(|(periods, members, universe, recipe)| {
         let cell = (
             0..members as u32,
@@ -59,37 +73,100 @@ fn unit() -> impl Strategy<Value = Unit> {
         );
         let cells = prop::collection::vec(cell, 0..30);
         let assigned = prop::collection::vec((0..3i64, 0..3u32, 0..2u32), members);
-        (cells, assigned).prop_map(move |(cells, assigned)| {
-            let mut cells: Vec<Cell> = cells
-                .into_iter()
-                .map(|(member, period, counts, graded)| Cell {
+        // days of assignments are periods times ten, and some more
+        let day = || prop::option::weighted(0.8, 0..periods as i32 * 10 + 10);
+        let assignment = (
+            0..members as u32,
+            day(),
+            day(),
+            prop::option::of(0..5i32),
+            0..3i32,
+            any::<bool>(),
+        );
+        let assignments = prop::collection::vec(assignment, 0..20);
+        let uses = prop::collection::vec((0..30usize, 0..2u32, 1..6i64), 0..20);
+        let first_uses = prop::collection::btree_map((0..members as u32, 0..4i64), 0..periods as u32, 0..20);
+        (cells, assigned, assignments, uses, first_uses).prop_map(
+            move |(cells, assigned, assignments, uses, first_uses)| {
+                let mut cells: Vec<Cell> = cells
+                    .into_iter()
+                    .map(|(member, period, counts, graded)| Cell {
+                        member,
+                        period,
+                        counts,
+                        grade_sum: graded as f64 * 0.3,
+                        grade_count: graded,
+                    })
+                    .collect();
+                cells.sort_by_key(|cell| (cell.member, cell.period));
+                cells.dedup_by_key(|cell| (cell.member, cell.period));
+                let period = |day: Option<i32>| day.map(|day| day / 10).filter(|period| (*period as usize) < periods);
+                let mut assignments: Vec<Assignment> = assignments
+                    .into_iter()
+                    .map(|(member, due, done, grade, weight, credited)| Assignment {
+                        member,
+                        due: period(due).map(|period| period as u32),
+                        done: period(done).map(|period| period as u32),
+                        day: done.unwrap_or(i32::MAX),
+                        credited,
+                        days_early: due.zip(done).map_or(f64::NAN, |(due, done)| f64::from(due - done)),
+                        grade: grade.map_or(f64::NAN, |grade| f64::from(grade) / 4.0),
+                        weight: f64::from(weight),
+                    })
+                    .collect();
+                assignments.sort_by_key(|a| (a.member, a.day));
+                // a lecture is used where there is a cell
+                let mut uses: Vec<KindUse> = uses
+                    .into_iter()
+                    .filter(|_| !recipe.kinds.is_empty())
+                    .filter_map(|(cell, kind, amount)| {
+                        let Cell { member, period, .. } = *cells.get(cell)?;
+                        Some(KindUse {
+                            member,
+                            period,
+                            kind,
+                            amount,
+                        })
+                    })
+                    .collect();
+                uses.sort_by_key(|u| (u.member, u.period));
+                let first_uses = first_uses.into_iter().map(|((member, lecture), period)| FirstUse {
                     member,
                     period,
-                    counts,
-                    grade_sum: graded as f64 * 0.3,
-                    grade_count: graded,
-                })
-                .collect();
-            cells.sort_by_key(|cell| (cell.member, cell.period));
-            cells.dedup_by_key(|cell| (cell.member, cell.period));
-            let members = assigned
-                .into_iter()
-                .enumerate()
-                .map(|(i, (assigned, attributes, group))| Member {
-                    user: i as i64 * 3 - 7,
-                    assigned,
-                    attributes,
-                    group,
+                    lecture,
                 });
-            Unit {
-                periods,
-                members: members.collect(),
-                cells,
-                basis: if universe { Basis::Universe } else { Basis::Due },
-                recipe: recipe.clone(),
-            }
-        })
+                let members = assigned
+                    .into_iter()
+                    .enumerate()
+                    .map(|(i, (assigned, attributes, group))| Member {
+                        user: i as i64 * 3 - 7,
+                        assigned,
+                        attributes,
+                        group,
+                    });
+                Unit {
+                    periods,
+                    members: members.collect(),
+                    cells,
+                    assignments,
+                    uses,
+                    first_uses: first_uses.collect(),
+                    basis: if universe { Basis::Universe } else { Basis::Due },
+                    recipe: recipe.clone(),
+                }
+            },
+        )
     })
+}
+
+impl Unit {
+    fn details(&self) -> Details<'_> {
+        Details {
+            assignments: &self.assignments,
+            uses: &self.uses,
+            first_uses: &self.first_uses,
+        }
+    }
 }
 
 /// The unit as a table of everybody in every period.
@@ -197,6 +274,54 @@ impl<'a> Dense<'a> {
                 let began = (0..=t).find(|s| (0..n).any(|m| self.activity(m, *s) > 0));
                 began.map_or(f64::NAN, |began| (t - began) as f64)
             }
+            "due_exercises" => self.assignments(m, t, |due, _, _| due).len() as f64,
+            "missing_exercises" => self.assignments(m, t, |due, done, _| due && !done).len() as f64,
+            "credited_exercises" => self.assignments(m, t, |_, done, a| done && a.credited).len() as f64,
+            "days_early" | "last_days_early" => {
+                let known = self.assignments(m, t, |due, done, a| {
+                    due && done && !a.credited && !a.days_early.is_nan()
+                });
+                let days: Vec<f64> = known.iter().map(|a| a.days_early).collect();
+                match name {
+                    "days_early" => or_missing(days.iter().sum::<f64>() / days.len() as f64, !days.is_empty()),
+                    _ => days.last().copied().unwrap_or(f64::NAN),
+                }
+            }
+            "due_grade" => {
+                let due = self.assignments(m, t, |due, done, a| due && !(done && a.grade.is_nan()));
+                let handed_in = |a: &Assignment| a.done.is_some_and(|done| done as usize <= t);
+                let points: f64 = due.iter().filter(|a| handed_in(a)).map(|a| a.weight * a.grade).sum();
+                let weights: f64 = due.iter().map(|a| a.weight).sum();
+                or_missing(points / weights, weights > 0.0)
+            }
+            "last_grade" | "lowest_grade" => {
+                let graded = self.assignments(m, t, |_, done, a| done && !a.credited && !a.grade.is_nan());
+                let grades: Vec<f64> = graded.iter().map(|a| a.grade).collect();
+                match name {
+                    "last_grade" => grades.last().copied().unwrap_or(f64::NAN),
+                    _ => grades.iter().copied().fold(f64::NAN, f64::min),
+                }
+            }
+            "activity_in_quiz" | "activity_in_page" => {
+                let kind = u32::from(name == "activity_in_page");
+                let own = |u: &&KindUse| {
+                    u.member as usize == m && u.kind == kind && self.window(t).contains(&(u.period as usize))
+                };
+                self.unit.uses.iter().filter(own).map(|u| u.amount).sum::<i64>() as f64
+            }
+            "lectures_used" => self.lectures(t, |user| user == m).len() as f64,
+            "lecture_coverage" => {
+                let one_in_four = |lecture: &i64| {
+                    4 * (0..n)
+                        .filter(|m| self.lectures(t, |user| user == *m).contains(lecture))
+                        .count()
+                        >= n
+                };
+                let common: Vec<i64> = self.lectures(t, |_| true).into_iter().filter(one_in_four).collect();
+                let own = self.lectures(t, |user| user == m);
+                let used = common.iter().filter(|lecture| own.contains(lecture)).count();
+                or_missing(used as f64 / common.len() as f64, !common.is_empty())
+            }
             "region" => attributes().row(self.unit.members[m].attributes)[0],
             "age" => attributes().row(self.unit.members[m].attributes)[1],
             _ => {
@@ -206,6 +331,24 @@ impl<'a> Dense<'a> {
                 sum(count)
             }
         }
+    }
+
+    /// The assignments of `m` that `wanted` takes, given whether it is due and done by the end of `t`, in the order of handing in.
+    fn assignments(&self, m: usize, t: usize, wanted: impl Fn(bool, bool, &Assignment) -> bool) -> Vec<Assignment> {
+        let by_then = |when: Option<u32>| when.is_some_and(|when| when as usize <= t);
+        let own = self.unit.assignments.iter().filter(|a| a.member as usize == m);
+        own.filter(|a| wanted(by_then(a.due), by_then(a.done), a))
+            .copied()
+            .collect()
+    }
+
+    /// The lectures that `who` have used by the end of `t`.
+    fn lectures(&self, t: usize, who: impl Fn(usize) -> bool) -> Vec<i64> {
+        let by_then = |u: &&FirstUse| u.period as usize <= t && who(u.member as usize);
+        let mut found: Vec<i64> = self.unit.first_uses.iter().filter(by_then).map(|u| u.lecture).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     fn has_cells(&self, m: usize, t: usize) -> bool {
@@ -231,6 +374,8 @@ fn all_rows(unit: &Unit) -> (Vec<String>, Rows) {
         &unit.cells,
         &attributes,
     )
+    .unwrap()
+    .with_details(unit.details())
     .unwrap();
     let mut found = HashMap::new();
     rows.own(|row| -> Result<(), EngineError> {
@@ -250,6 +395,7 @@ fn all_rows(unit: &Unit) -> (Vec<String>, Rows) {
             let assigned = unit.basis == Basis::Due || member.assigned == group.assigned;
             assigned
                 && (member.attributes, member.group) == (group.attributes, group.group)
+                && (!(unit.recipe.assignments || unit.recipe.coverage) || *m as u32 == group.who)
                 && !own.contains(&(*m, group.period as usize))
         };
         let members: Vec<usize> = (0..unit.members.len()).filter(alike).collect();
@@ -307,6 +453,28 @@ proptest! {
         });
         changed.cells.extend(future.copied());
         changed.cells.sort_by_key(|cell| (cell.member, cell.period));
+        // what was due or handed in later: another day, another grade, or never
+        for (at, a) in changed.assignments.iter_mut().enumerate() {
+            let later = |when: Option<u32>| when.is_none_or(|when| when > cut);
+            if later(a.done) {
+                a.grade = 0.125 * (at % 8) as f64;
+                a.days_early = at as f64;
+                a.done = (at % 2 == 0 && (cut as usize) + 1 < one.periods).then_some(cut + 1);
+                a.day = (cut as i32 + 1) * 10;
+            }
+            if later(a.due) {
+                a.due = (at % 3 == 0 && (cut as usize) + 1 < one.periods).then_some(cut + 1);
+                a.days_early = -1.0 - at as f64;
+            }
+        }
+        changed.assignments.sort_by_key(|a| (a.member, a.day));
+        changed.uses.retain(|u| u.period <= cut);
+        // lectures used for the first time later: others, or never
+        changed.first_uses.retain(|u| u.period <= cut || u.lecture != 1);
+        for later in changed.first_uses.iter_mut().filter(|u| u.period > cut) {
+            later.lecture += 10;
+            later.period = cut + 1;
+        }
         let (_, before) = all_rows(&one);
         let (_, after) = all_rows(&changed);
         for ((m, t), (vector, own)) in before.iter().filter(|((_, t), _)| *t <= cut as usize) {

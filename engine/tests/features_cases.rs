@@ -2,7 +2,9 @@
 
 use empatia_engine::context::Context;
 use empatia_engine::error::EngineError;
-use empatia_engine::feature::{Attributes, Basis, Cell, FeatureRecipe, Member, UnitRows};
+use empatia_engine::feature::{
+    Assignment, Attributes, Basis, Cell, Details, FeatureRecipe, FirstUse, KindUse, Member, UnitRows,
+};
 
 #[test]
 fn numbers_of_a_unit_of_three_members_worked_out_by_hand() {
@@ -79,6 +81,166 @@ fn numbers_of_a_unit_of_three_members_worked_out_by_hand() {
     })
     .unwrap();
     assert_eq!(groups, [(0, 4, 2), (1, 4, 2), (2, 4, 1), (3, 4, 1)]);
+}
+
+#[test]
+fn assignments_kinds_and_lectures_of_three_members_worked_out_by_hand() {
+    // member 0: due in period 0 and handed in then, 2 days early, 0.8, weight 1; due in period 1 and handed in in period 2, a day late, 0.5, weight 3;
+    // due in period 2 and never handed in, weight 4; credited from before. Lectures 7 (everybody) and 8 (nobody else, in period 2).
+    let given = Assignment {
+        member: 0,
+        due: Some(0),
+        done: Some(0),
+        day: 5,
+        credited: false,
+        days_early: 2.0,
+        grade: 0.8,
+        weight: 1.0,
+    };
+    let assignments = [
+        Assignment {
+            day: -9,
+            credited: true,
+            days_early: 30.0,
+            grade: 1.0,
+            weight: 0.0,
+            ..given
+        },
+        given,
+        Assignment {
+            due: Some(1),
+            done: Some(2),
+            day: 15,
+            days_early: -1.0,
+            grade: 0.5,
+            weight: 3.0,
+            ..given
+        },
+        Assignment {
+            due: Some(2),
+            done: None,
+            day: i32::MAX,
+            days_early: f64::NAN,
+            grade: f64::NAN,
+            weight: 4.0,
+            ..given
+        },
+    ];
+    let uses = [(0, 5), (2, 3)].map(|(period, amount)| KindUse {
+        member: 0,
+        period,
+        kind: 1,
+        amount,
+    });
+    let first_uses = [(0, 0, 7), (0, 2, 8), (1, 1, 7), (2, 1, 7)].map(|(member, period, lecture)| FirstUse {
+        member,
+        period,
+        lecture,
+    });
+    let cells = [0, 2].map(|period| Cell {
+        member: 0,
+        period,
+        counts: [0, 0, 0, 0, 3, 1, 0, 0, 0],
+        grade_sum: 0.0,
+        grade_count: 0,
+    });
+    let members = [1, 2, 3].map(|user| Member {
+        user,
+        assigned: 0,
+        attributes: 0,
+        group: 0,
+    });
+    let recipe: FeatureRecipe = serde_json::from_str(
+        r#"{"measures":[],"history":1,"trend":false,"rank":false,"context":false,"assignments":true,"kinds":["page","quiz"],"coverage":true}"#,
+    )
+    .unwrap();
+    let (ctx, none) = (Context::builder().build().unwrap(), Attributes::default());
+    let rows = UnitRows::build(&ctx, &recipe, Basis::Universe, 4, &members, &cells, &none).unwrap();
+    let details = Details {
+        assignments: &assignments,
+        uses: &uses,
+        first_uses: &first_uses,
+    };
+    let rows = rows.with_details(details).unwrap();
+    let mut vector = Vec::new();
+    let nan = f64::NAN;
+    // due missing credited | days early: mean, last | grade of those due, last, lowest | page quiz | lectures, share of those of the class
+    for (period, expected) in [
+        (0, [2.0, 0.0, 1.0, 2.0, 2.0, 0.8, 0.8, 0.8, 0.0, 5.0, 1.0, 1.0]),
+        (1, [3.0, 1.0, 1.0, 2.0, 2.0, 0.2, 0.8, 0.8, 0.0, 5.0, 1.0, 1.0]),
+        (2, [4.0, 1.0, 1.0, 0.5, -1.0, 2.3 / 8.0, 0.5, 0.5, 0.0, 3.0, 2.0, 1.0]),
+        (3, [4.0, 1.0, 1.0, 0.5, -1.0, 2.3 / 8.0, 0.5, 0.5, 0.0, 3.0, 2.0, 1.0]),
+    ] {
+        rows.vector(0, period, &mut vector);
+        assert_eq!(vector.len(), expected.len());
+        for (found, expected) in vector.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "period {period}: {vector:?}");
+        }
+    }
+    // who has none: nothing due, and no part of what the class uses before using it
+    rows.vector(1, 0, &mut vector);
+    let expected = [0.0, 0.0, 0.0, nan, nan, nan, nan, nan, 0.0, 0.0, 0.0, 0.0];
+    assert!(
+        vector.iter().zip(expected).all(|(a, b)| a.to_bits() == b.to_bits()),
+        "{vector:?}"
+    );
+    // no two members' rows are taken for the same
+    let mut groups = Vec::new();
+    rows.shared(|group| -> Result<(), EngineError> {
+        groups.push((group.period, group.who, group.members));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(
+        groups.iter().filter(|(period, ..)| *period == 0).collect::<Vec<_>>(),
+        [&(0, 1, 1), &(0, 2, 1)]
+    );
+}
+
+#[test]
+fn details_of_nobody_of_no_kind_and_out_of_order_are_refused() {
+    let (ctx, none) = (Context::builder().build().unwrap(), Attributes::default());
+    let recipe: FeatureRecipe = serde_json::from_str(r#"{"kinds":["quiz"],"coverage":true}"#).unwrap();
+    let members = [1, 2].map(|user| Member {
+        user,
+        assigned: 0,
+        attributes: 0,
+        group: 0,
+    });
+    let refused = |uses: &[KindUse], first_uses: &[FirstUse]| {
+        let rows = UnitRows::build(&ctx, &recipe, Basis::Universe, 2, &members, &[], &none).unwrap();
+        rows.with_details(Details {
+            uses,
+            first_uses,
+            ..Details::default()
+        })
+        .is_err()
+    };
+    let one = |member, period, kind| KindUse {
+        member,
+        period,
+        kind,
+        amount: 1,
+    };
+    let first = |member, period| FirstUse {
+        member,
+        period,
+        lecture: 1,
+    };
+    assert!(!refused(&[one(0, 1, 0), one(1, 0, 0)], &[first(0, 1), first(1, 0)]));
+    assert!(refused(&[one(1, 0, 0), one(0, 1, 0)], &[]));
+    assert!(refused(&[one(2, 0, 0)], &[]) && refused(&[one(0, 2, 0)], &[]) && refused(&[one(0, 0, 1)], &[]));
+    assert!(refused(&[], &[first(1, 0), first(0, 0)]) && refused(&[], &[first(2, 0)]) && refused(&[], &[first(0, 2)]));
+}
+
+#[test]
+fn recipes_stored_before_there_were_features_of_facts_are_read_as_without() {
+    let before = r#"{"measures":["posts"],"history":2,"lags":null,"trend":true,"rank":true,"context":true,"age":false,"attributes":["region"]}"#;
+    let recipe: FeatureRecipe = serde_json::from_str(before).unwrap();
+    assert!(!recipe.assignments && !recipe.coverage && recipe.kinds.is_empty());
+    let names = "posts posts_lag1 posts_lag2 posts_sum active_share periods_since_active activity_slope activity_rank sum_rank unit_size \
+                 unit_mean_activity unit_active_share";
+    assert_eq!(recipe.numbers(Basis::Universe).join(" "), names);
 }
 
 #[test]

@@ -49,6 +49,7 @@ INSERT INTO empatia.relation_column (relation, position, name, type, is_key, req
     ('enrolment', 5, 'enrolled_at', 'timestamptz', false, false, NULL, NULL),
     ('enrolment', 6, 'ended_at', 'timestamptz', false, false, NULL, NULL),
     ('enrolment', 7, 'outcome', 'text', false, false, NULL, NULL),
+    ('enrolment', 8, 'attributes', 'jsonb', false, false, NULL, NULL),
     ('environment_role', 1, 'environment_role_id', 'bigint', true, true, NULL, NULL),
     ('environment_role', 2, 'environment_id', 'bigint', false, true, NULL, 'environment'),
     ('environment_role', 3, 'user_id', 'bigint', false, true, NULL, 'student'),

@@ -86,10 +86,12 @@ CREATE TABLE {dw}.enrolment (
     enrolled_at timestamptz,
     ended_at timestamptz,
     outcome text,
+    attributes jsonb,
     PRIMARY KEY (client_id, enrolment_id)
 );
 CREATE INDEX ON {dw}.enrolment (client_id, space_id, user_id);
 COMMENT ON TABLE {dw}.enrolment IS 'users in spaces; no role recorded = student';
+COMMENT ON COLUMN {dw}.enrolment.attributes IS 'what the source knew of the user when the enrolment began, e.g. earlier attempts; goes before what student.attributes says';
 COMMENT ON COLUMN {dw}.enrolment.outcome IS 'final result of the enrolment where the source has one';
 
 CREATE TABLE {dw}.environment_role (

@@ -151,7 +151,7 @@ impl<'a, 't> Pass<'a, 't> {
         trusting: bool,
     ) -> Result<Self> {
         let recipe = &cube_model.recipe;
-        let attributes = cube_model::attributes(context, Some(build.client), None, cube_model)?;
+        let attributes = cube_model::attributes(context, part.level(), Some(build.client), None, cube_model)?;
         let vectors = || FeatureVectors::new(context, recipe, build.basis, attributes.attributes().columns());
         // levels of attributes are numbered as they are found: their numbers are no fingerprint
         let trusting = trusting && recipe.attributes.is_empty();
@@ -185,7 +185,7 @@ impl<'a, 't> Pass<'a, 't> {
         let structure = Structure::read(self.context, self.part, self.build, None)?;
         let attributes = std::mem::replace(
             &mut self.attributes,
-            StudentAttributes::read(self.context, None, None, &[], None)?,
+            StudentAttributes::read(self.context, self.part.level(), None, None, &[], None)?,
         );
         let rows = CubeRows {
             ctx: self.context,
@@ -345,7 +345,7 @@ fn visit(
     mut on_row: impl FnMut(Kind, (i64, i64), &[f64]) -> Result<()>,
 ) -> Result<()> {
     let day = |period: u32| i64::from(periods[period as usize]);
-    if rows.has_attributes() {
+    if rows.are_all_own() {
         // what is known of students besides the cube makes every row its own
         let mut vector = Vec::new();
         for (member, of) in rows.members().iter().enumerate() {

@@ -62,7 +62,14 @@ fn read(
         ..Limits::from_settings()
     })?;
     recipe.check().map_err(Error::from)?;
-    let attributes = StudentAttributes::read(&context, Some(build.client), None, &recipe.attributes, None)?;
+    let attributes = StudentAttributes::read(
+        &context,
+        part.level(),
+        Some(build.client),
+        None,
+        &recipe.attributes,
+        None,
+    )?;
     let structure = Structure::read(&context, part, build, only)?;
     let mut answer = context.reserve(0)?;
     let rows = CubeRows {

@@ -21,6 +21,7 @@ pub(super) fn judge<'a>(cube_model: &'a CubeModel, texts: &ReasonTexts) -> Judge
 /// As [`StudentAttributes::read`].
 pub(super) fn attributes(
     ctx: &Context,
+    level: &str,
     client_id: Option<i32>,
     user_id: Option<i64>,
     cube_model: &CubeModel,
@@ -32,5 +33,5 @@ pub(super) fn attributes(
         column.is_some_and(|column| column.kind == ColumnKind::Numeric)
     };
     let numeric: Vec<bool> = names.iter().map(is_numeric).collect();
-    StudentAttributes::read(ctx, client_id, user_id, names, Some(&numeric))
+    StudentAttributes::read(ctx, level, client_id, user_id, names, Some(&numeric))
 }

@@ -6,6 +6,7 @@ use empatia_engine::context::{Context, Reservation};
 use empatia_engine::feature::{Cell, FeatureRecipe, Member, UnitRows, COUNTS};
 
 use super::cube_structure::{null, push, Build, Structure};
+use super::fact_details::{FactDetails, Only, UnitDetails};
 use super::part::Part;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
@@ -36,6 +37,9 @@ struct Collected {
     cells: Vec<Cell>,
     /// Member of the last cell.
     member: usize,
+    /// What the facts say besides.
+    details: FactDetails,
+    of_unit: UnitDetails,
     reserved: Reservation,
 }
 
@@ -50,11 +54,17 @@ impl CubeRows<'_> {
         mut on_unit: impl FnMut(i64, &UnitRows<'_>) -> Result<()>,
     ) -> Result<()> {
         let units: Vec<i64> = self.structure.units().collect();
+        let only = Only {
+            unit: self.only,
+            user: None,
+        };
         let mut unit = Collected {
             place: 0,
             members: Vec::new(),
             cells: Vec::new(),
             member: 0,
+            details: FactDetails::read(self.ctx, self.part, self.recipe, self.build, only)?,
+            of_unit: UnitDetails::default(),
             reserved: self.ctx.reserve(0)?,
         };
         let start = |unit: &mut Collected| {
@@ -97,10 +107,11 @@ impl CubeRows<'_> {
     fn give(
         &self,
         id: i64,
-        unit: &Collected,
+        unit: &mut Collected,
         on_unit: &mut impl FnMut(i64, &UnitRows<'_>) -> Result<()>,
     ) -> Result<()> {
         pgrx::check_for_interrupts!();
+        unit.details.of_unit(id, &unit.members, &mut unit.of_unit)?;
         let rows = UnitRows::build(
             self.ctx,
             self.recipe,
@@ -109,7 +120,8 @@ impl CubeRows<'_> {
             &unit.members,
             &unit.cells,
             self.attributes.attributes(),
-        )?;
+        )?
+        .with_details(unit.of_unit.details())?;
         on_unit(id, &rows)
     }
 

@@ -19,6 +19,16 @@ pub(super) struct Build {
     pub basis: Basis,
     /// First days of the periods, ascending.
     pub periods: Vec<i32>,
+    /// Last day of the last period.
+    pub last_day: i32,
+}
+
+impl Build {
+    /// The period by whose end a day has come: the first one for what was before it, none after the last.
+    pub fn period_by(&self, day: i32) -> Option<u32> {
+        let begun = self.periods.partition_point(|first| *first <= day);
+        (day <= self.last_day && !self.periods.is_empty()).then(|| begun.saturating_sub(1) as u32)
+    }
 }
 
 /// The builds of a part, of one client or of all, by client.
@@ -37,18 +47,20 @@ pub(super) fn builds(part: &Part, client_id: Option<i32>) -> Result<Vec<Build>> 
                 client,
                 basis,
                 periods: Vec::new(),
+                last_day: i32::MIN,
             });
         }
         Ok(())
     })?;
     let sql = format!(
-        "SELECT p.period_start FROM {} p WHERE p.level = {level} AND p.grain = {grain} AND p.client_id = $1 ORDER BY 1",
+        "SELECT p.period_start, p.period_end FROM {} p WHERE p.level = {level} AND p.grain = {grain} AND p.client_id = $1 ORDER BY 1",
         part.table("cube_period"),
     );
     for build in &mut found {
-        let periods = &mut build.periods;
-        query(&sql, &[build.client.into()], &[Date], |row| {
+        let (periods, last_day) = (&mut build.periods, &mut build.last_day);
+        query(&sql, &[build.client.into()], &[Date; 2], |row| {
             periods.extend(row.date(0));
+            *last_day = row.date(1).unwrap_or(*last_day);
             Ok(())
         })?;
     }
@@ -160,6 +172,11 @@ impl Structure {
         self.units.iter().map(|(unit, _)| *unit)
     }
 
+    /// The unit whose members are those of the unit at `place` among the units.
+    pub fn members_of(&self, place: usize) -> i64 {
+        self.units[place].1
+    }
+
     /// Users of the members of the unit at `place` among the units, ascending.
     pub fn users(&self, place: usize) -> &[i64] {
         let list = self.lists.get(&self.units[place].1);
@@ -175,7 +192,7 @@ impl Structure {
         mut group_of: impl FnMut(i64) -> u32,
         into: &mut Vec<Member>,
     ) {
-        let unit = self.units[place].0;
+        let (unit, of_members) = self.units[place];
         let from = self.assigned.partition_point(|(other, _, _)| *other < unit);
         let mut assigned = self.assigned[from..]
             .iter()
@@ -190,7 +207,7 @@ impl Structure {
             into.push(Member {
                 user: *user,
                 assigned: number,
-                attributes: attributes.of(client, *user),
+                attributes: attributes.of(client, of_members, *user),
                 group: group_of(*user),
             });
         }

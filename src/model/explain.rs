@@ -20,6 +20,7 @@ use pgrx::spi::quote_literal;
 use super::cube_model::{self, judge};
 use super::cube_rows::{cell, cell_types, CubeRows, CELL_COLUMNS};
 use super::cube_structure::{builds, Build, Structure};
+use super::fact_details::{FactDetails, Only, UnitDetails};
 use super::model_cache::{is_quick, load, Kept, Models, Stored};
 use super::part::Part;
 use super::reason_texts::ReasonTexts;
@@ -77,9 +78,10 @@ fn explain_row(
         unit: unit_id,
         history: ready.model.recipe.history,
         rank: ready.model.recipe.rank,
+        coverage: ready.model.recipe.coverage,
         times: Times::read(&part, client_id)?,
     };
-    let attributes = cube_model::attributes(&context, Some(client_id), Some(user_id), &ready.model)?;
+    let attributes = cube_model::attributes(&context, level, Some(client_id), Some(user_id), &ready.model)?;
     let unit = unit(&context, &part, asked, &ready.model, &attributes)?;
     let day = period_start.to_pg_epoch_days();
     let table = unit.row(&context, &part, &ready.model, &attributes, (user_id, day))?;
@@ -183,6 +185,7 @@ struct Asked {
     /// Of the recipe: what the summary depends on.
     history: usize,
     rank: bool,
+    coverage: bool,
     /// None: what row security leaves of a unit is one role's, perhaps for the length of a setting, and not kept.
     times: Option<Times>,
 }
@@ -191,6 +194,8 @@ struct Asked {
 struct Unit {
     asked: Asked,
     build: Build,
+    /// The unit whose members are its own.
+    members_of: i64,
     /// Without attributes: these may change without a build.
     members: Vec<Member>,
     summary: Arc<UnitSummary>,
@@ -226,6 +231,7 @@ impl Unit {
         let build = builds(part, Some(asked.client))?.into_iter().next();
         let build = build.ok_or_else(|| Error::not_ready("the cube was not built"))?;
         let structure = Structure::read(context, part, &build, Some(asked.unit))?;
+        let members_of = structure.units().next().map_or(asked.unit, |_| structure.members_of(0));
         let (mut members, mut summary) = (Vec::new(), Arc::default());
         let rows = CubeRows {
             ctx: context,
@@ -252,6 +258,7 @@ impl Unit {
         Ok(Self {
             asked,
             build,
+            members_of,
             members,
             summary,
         })
@@ -283,12 +290,19 @@ impl Unit {
             Error::invalid_parameter("period_start", expected, "another day")
         })?;
         let member = Member {
-            attributes: attributes.of(self.asked.client, user),
+            attributes: attributes.of(self.asked.client, self.members_of, user),
             ..self.members[member]
         };
         let window = period.saturating_sub(model.recipe.history)..period + 1;
         let cells = cells_of(part, &self.asked, &self.build.periods, user, window)?;
         let (members, attributes) = ([member], attributes.attributes());
+        let only = Only {
+            unit: Some(self.asked.unit),
+            user: Some(user),
+        };
+        let mut of_unit = UnitDetails::default();
+        let mut facts = FactDetails::read(context, part, &model.recipe, &self.build, only)?;
+        facts.of_unit(self.asked.unit, &members, &mut of_unit)?;
         let rows = UnitRows::some(
             context,
             &model.recipe,
@@ -298,7 +312,8 @@ impl Unit {
             &cells,
             attributes,
             Arc::clone(&self.summary),
-        )?;
+        )?
+        .with_details(of_unit.details())?;
         let mut vector = Vec::new();
         rows.vector(0, period, &mut vector);
         let mut vectors = FeatureVectors::new(context, &model.recipe, self.build.basis, attributes.columns())?;

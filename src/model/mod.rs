@@ -11,6 +11,7 @@ mod cube_target;
 mod evaluate;
 mod exchange;
 mod explain;
+mod fact_details;
 pub(crate) mod model_cache;
 mod onnx;
 mod part;

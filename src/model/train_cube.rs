@@ -140,7 +140,7 @@ impl Request {
     fn attempt(&self, share: f64) -> Result<Option<Found>> {
         let context = start_context(Limits::from_settings())?;
         let names = &self.recipe.attributes;
-        let attributes = StudentAttributes::read(&context, self.client_id, None, names, None)?;
+        let attributes = StudentAttributes::read(&context, self.part.level(), self.client_id, None, names, None)?;
         let mut periods: Vec<i32> = self
             .builds
             .iter()

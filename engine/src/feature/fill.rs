@@ -2,11 +2,14 @@
 
 use super::cell::{sum, total};
 use super::recipe::{ASSIGNED, LATE, SUBMITTED};
-use super::{Basis, Cell, UnitRows};
+use super::{Basis, Cell, Member, UnitRows};
 
 impl UnitRows<'_> {
-    /// The features of a row whose window holds `window`.
-    pub(super) fn fill(&self, window: &[Cell], period: usize, assigned: i64, attributes: u32, into: &mut Vec<f64>) {
+    /// The features of a row of `member` whose window holds `window`.
+    pub(super) fn fill(&self, window: &[Cell], period: usize, member: usize, into: &mut Vec<f64>) {
+        let Member {
+            assigned, attributes, ..
+        } = self.members[member];
         into.clear();
         into.resize(self.layout.attributes, 0.0);
         let now = window.last().filter(|cell| cell.period as usize == period);
@@ -30,6 +33,12 @@ impl UnitRows<'_> {
         if let Some(at) = self.layout.age {
             let age = summary.began.and_then(|began| period.checked_sub(began));
             into[at] = age.map_or(f64::NAN, |age| age as f64);
+        }
+        self.fill_work(member, period, into);
+        self.fill_coverage(member, period, into);
+        // where nothing is stored the row is that of others too
+        if !window.is_empty() {
+            self.fill_kinds(member, period, into);
         }
         if !self.attributes.columns().is_empty() {
             into.extend_from_slice(self.attributes.row(attributes));

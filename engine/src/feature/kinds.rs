@@ -4,8 +4,10 @@ use super::unit::UnitRows;
 
 /// Which members are alike but for what they did.
 pub(super) struct Kinds {
-    /// Assignments, attributes and group.
-    pub kinds: Vec<(i64, u32, u32)>,
+    /// Assignments, attributes, group, and the member where each is of a kind of its own.
+    pub kinds: Vec<(i64, u32, u32, u32)>,
+    /// A member of each kind.
+    pub members: Vec<u32>,
     /// Members of each kind.
     pub sizes: Vec<u32>,
     pub of_member: Vec<u32>,
@@ -20,9 +22,14 @@ impl Kinds {
         let place = |member| kinds.binary_search(&rows.kind(member)).unwrap_or(0) as u32;
         let of_member: Vec<u32> = members.map(place).collect();
         let mut sizes = vec![0; kinds.len()];
-        of_member.iter().for_each(|kind| sizes[*kind as usize] += 1);
+        let mut members = vec![0; kinds.len()];
+        for (member, kind) in of_member.iter().enumerate() {
+            sizes[*kind as usize] += 1;
+            members[*kind as usize] = member as u32;
+        }
         Self {
             kinds,
+            members,
             sizes,
             of_member,
         }

@@ -1,7 +1,7 @@
 //! Where each feature is in a vector.
 
 use super::recipe::{FeatureRecipe, ASSIGNED, LATE, SUBMITTED};
-use super::Basis;
+use super::{coverage, work, Basis};
 
 /// Positions of the features that are there.
 #[derive(Debug, Clone)]
@@ -24,6 +24,13 @@ pub(super) struct Layout {
     /// First of three.
     pub context: Option<usize>,
     pub age: Option<usize>,
+    /// First of [`work::NAMES`].
+    pub work: Option<usize>,
+    /// First of the kinds.
+    pub kinds: Option<usize>,
+    pub n_kinds: usize,
+    /// First of [`coverage::NAMES`].
+    pub coverage: Option<usize>,
     /// Where the attributes begin: number of features that are numbers of the cube.
     pub attributes: usize,
 }
@@ -56,9 +63,18 @@ impl Layout {
             sum_rank: take(recipe.rank && window, 1),
             context: take(recipe.context, 3),
             age: take(recipe.age, 1),
+            work: take(recipe.assignments, work::NAMES.len()),
+            kinds: take(!recipe.kinds.is_empty(), recipe.kinds.len()),
+            n_kinds: recipe.kinds.len(),
+            coverage: take(recipe.coverage, coverage::NAMES.len()),
             attributes: take(true, 0).unwrap_or(0),
             counts,
         }
+    }
+
+    /// Whether features tell members apart who did nothing in the window.
+    pub fn tells_apart(&self) -> bool {
+        self.work.is_some() || self.coverage.is_some()
     }
 }
 
@@ -73,6 +89,9 @@ mod tests {
                 let recipe = FeatureRecipe {
                     history,
                     age: true,
+                    assignments: true,
+                    coverage: true,
+                    kinds: vec!["quiz".into(), "page".into()],
                     ..FeatureRecipe::default()
                 };
                 let (layout, names) = (Layout::new(&recipe, basis), recipe.numbers(basis));
@@ -81,6 +100,9 @@ mod tests {
                 assert_eq!(layout.trend, at("active_share"));
                 assert_eq!(layout.context, at("unit_size"));
                 assert_eq!(layout.age, at("unit_age"));
+                assert_eq!(layout.work, at("due_exercises"));
+                assert_eq!(layout.coverage, at("lectures_used"));
+                assert_eq!(layout.kinds, at("activity_in_quiz"));
                 assert_eq!(
                     (layout.activity_rank, layout.sum_rank),
                     (at("activity_rank"), at("sum_rank"))

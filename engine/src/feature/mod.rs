@@ -6,6 +6,7 @@
 
 mod attributes;
 mod cell;
+mod coverage;
 mod fill;
 mod kinds;
 mod layout;
@@ -18,14 +19,17 @@ mod target;
 mod training_rows;
 mod unit;
 mod vectors;
+mod work;
 
 pub use attributes::{Attribute, Attributes};
 pub use cell::{Cell, Member};
+pub use coverage::FirstUse;
 pub use model::CubeModel;
-pub use recipe::{Basis, FeatureRecipe, COUNTS, GRADE_AVG, MAX_HISTORY};
+pub use recipe::{Basis, FeatureRecipe, ACTIVITY_IN, COUNTS, GRADE_AVG, MAX_HISTORY};
 pub use student_folds::Census;
 pub use summary::UnitSummary;
 pub use target::{SegmentClasses, Shared, Target, ACTIVE_CLASSES};
 pub use training_rows::{TrainingRows, TrainingSet};
 pub use unit::{OwnRow, SharedRows, UnitRows};
 pub use vectors::FeatureVectors;
+pub use work::{Assignment, Details, KindUse};

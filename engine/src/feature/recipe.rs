@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{coverage, work};
 use crate::error::{EngineError, Result};
 
 /// Measures of a cell that are counts, in the order of [`Cell::counts`](super::Cell::counts).
@@ -18,6 +19,8 @@ pub const COUNTS: [&str; 9] = [
 ];
 /// The tenth measure: mean grade of the window.
 pub const GRADE_AVG: &str = "grade_avg";
+/// What names of features of a kind of lectures begin with.
+pub const ACTIVITY_IN: &str = "activity_in_";
 /// Longest history accepted: two years of weeks.
 pub const MAX_HISTORY: usize = 104;
 
@@ -57,7 +60,10 @@ impl Basis {
 /// | `rank` | `activity_rank` of the period and `sum_rank` of the window: share of the unit's members below, and half of those alike |
 /// | `context` | `unit_size`, `unit_mean_activity`, `unit_active_share` |
 /// | `age` | `unit_age` (periods since the unit's first activity); not unless asked for: where all units began together it is the number of the period, and says nothing of those to come |
-/// | `attributes` | of the student, by name |
+/// | `assignments` | of all that were due or handed in by the end of the period, whenever: `due_exercises`, `missing_exercises` (due and not handed in), `credited_exercises` (results of an earlier run), `days_early` (mean of those due and handed in, negative is late), `last_days_early`, `due_grade` (weighted mean over those due, what is missing as 0), `last_grade`, `lowest_grade`; not unless asked for: they make every row one of its own |
+/// | `kinds` | `activity_in_<kind>`: interactions with lectures of that kind in the window |
+/// | `coverage` | by the end of the period: `lectures_used` (different ones) and `lecture_coverage` (share of those that one in four members has used by then); not unless asked for, as `assignments` |
+/// | `attributes` | of the student or the enrolment, by name |
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeatureRecipe {
@@ -69,6 +75,10 @@ pub struct FeatureRecipe {
     pub rank: bool,
     pub context: bool,
     pub age: bool,
+    pub assignments: bool,
+    /// Kinds of lectures.
+    pub kinds: Vec<String>,
+    pub coverage: bool,
     pub attributes: Vec<String>,
 }
 
@@ -82,6 +92,9 @@ impl Default for FeatureRecipe {
             rank: true,
             context: true,
             age: false,
+            assignments: false,
+            kinds: Vec::new(),
+            coverage: false,
             attributes: Vec::new(),
         }
     }
@@ -185,6 +198,11 @@ impl FeatureRecipe {
         add(self.rank && window, &["sum_rank"]);
         add(self.context, &["unit_size", "unit_mean_activity", "unit_active_share"]);
         add(self.age, &["unit_age"]);
+        add(self.assignments, &work::NAMES);
+        names.extend(self.kinds.iter().map(|kind| format!("{ACTIVITY_IN}{kind}")));
+        if self.coverage {
+            names.extend(coverage::NAMES.map(String::from));
+        }
         names
     }
 }

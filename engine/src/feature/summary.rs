@@ -1,5 +1,6 @@
 //! What features of a row say of all members of its unit.
 
+use super::coverage::Common;
 use super::ranks::Ranks;
 
 /// What the rows of a unit know of all of its cells.
@@ -13,12 +14,14 @@ pub struct UnitSummary {
     pub(super) sums: Vec<Ranks>,
     /// First period with activity.
     pub(super) began: Option<usize>,
+    /// Empty where no feature asks for it.
+    pub(super) common: Common,
 }
 
 impl UnitSummary {
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
         let of = |ranks: &Ranks| size_of::<Ranks>() + size_of_val(ranks.values());
-        size_of::<Self>() + self.activity.iter().chain(&self.sums).map(of).sum::<usize>()
+        size_of::<Self>() + self.common.bytes() + self.activity.iter().chain(&self.sums).map(of).sum::<usize>()
     }
 }

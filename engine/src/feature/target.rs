@@ -167,7 +167,7 @@ impl Target {
             if found.period as usize >= last {
                 return Ok(());
             }
-            let kind = (found.assigned, found.attributes, found.group);
+            let kind = (found.assigned, found.attributes, found.group, found.who);
             let given = given.get(&(found.period, kind)).copied().unwrap_or(0);
             let class = match self {
                 Self::InactiveNext { .. } => 1,

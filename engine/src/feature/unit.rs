@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::ranks::Ranks;
 use super::recipe::ASSIGNED;
 use super::summary::UnitSummary;
-use super::{Attributes, Basis, Cell, FeatureRecipe, Member, COUNTS};
+use super::{Attributes, Basis, Cell, Details, FeatureRecipe, Member, COUNTS};
 use crate::context::{Context, Reservation};
 use crate::error::{EngineError, Result};
 
@@ -37,6 +37,8 @@ pub struct SharedRows<'a> {
     pub attributes: u32,
     /// Of each of the members.
     pub group: u32,
+    /// The only member, where no two are alike; else 0.
+    pub who: u32,
     /// How many members.
     pub members: usize,
     pub vector: &'a [f64],
@@ -45,7 +47,7 @@ pub struct SharedRows<'a> {
 /// The rows of a unit: all of them, though only the cells are there.
 #[derive(Debug)]
 pub struct UnitRows<'a> {
-    ctx: &'a Context,
+    pub(super) ctx: &'a Context,
     pub(super) layout: Layout,
     pub(super) history: usize,
     by_assigned: bool,
@@ -54,6 +56,7 @@ pub struct UnitRows<'a> {
     pub(super) members: &'a [Member],
     cells: &'a [Cell],
     pub(super) attributes: &'a Attributes,
+    pub(super) details: Details<'a>,
     /// First cell of each member, and their number at the end.
     first: Vec<u32>,
     pub(super) summary: Arc<UnitSummary>,
@@ -104,6 +107,7 @@ impl<'a> UnitRows<'a> {
             members,
             cells,
             attributes,
+            details: Details::default(),
             first: first_cells(members.len(), cells),
             summary: Arc::new(UnitSummary {
                 members: members.len(),
@@ -155,6 +159,7 @@ impl<'a> UnitRows<'a> {
             members,
             cells,
             attributes,
+            details: Details::default(),
             first: first_cells(members.len(), cells),
             summary,
             layout,
@@ -198,9 +203,9 @@ impl<'a> UnitRows<'a> {
         self.members
     }
 
-    /// Whether attributes of students are among the features.
-    pub fn has_attributes(&self) -> bool {
-        !self.attributes.columns().is_empty()
+    /// Whether features tell of a member what no cell does: attributes, assignments, lectures. Then no two members' rows need be alike.
+    pub fn are_all_own(&self) -> bool {
+        !self.attributes.columns().is_empty() || self.layout.tells_apart()
     }
 
     /// The cells of a member, by period.
@@ -215,10 +220,7 @@ impl<'a> UnitRows<'a> {
     pub fn vector(&self, member: usize, period: usize, into: &mut Vec<f64>) {
         let cells = self.cells_of(member);
         let window = &cells[within(cells, period.saturating_sub(self.history), period)];
-        let Member {
-            assigned, attributes, ..
-        } = self.members[member];
-        self.fill(window, period, assigned, attributes, into);
+        self.fill(window, period, member, into);
     }
 
     /// The measures that are counts, of any row.
@@ -242,8 +244,8 @@ impl<'a> UnitRows<'a> {
         !within(self.cells_of(member), period.saturating_sub(self.history), period).is_empty()
     }
 
-    /// Assignments, attributes and group of a member, as far as they tell shared rows apart.
-    pub(super) fn kind(&self, member: usize) -> (i64, u32, u32) {
+    /// Assignments, attributes and group of a member, and the member, as far as they tell shared rows apart.
+    pub(super) fn kind(&self, member: usize) -> (i64, u32, u32, u32) {
         let Member {
             assigned,
             attributes,
@@ -255,6 +257,7 @@ impl<'a> UnitRows<'a> {
             if self.by_assigned { assigned } else { 0 },
             if by_attributes { attributes } else { 0 },
             group,
+            if self.layout.tells_apart() { member as u32 } else { 0 },
         )
     }
 
@@ -303,9 +306,6 @@ impl<'a> UnitRows<'a> {
         let mut vector = Vec::with_capacity(self.width());
         let mut rows = 0usize;
         for member in 0..self.members.len() {
-            let Member {
-                assigned, attributes, ..
-            } = self.members[member];
             let mut outcome = Ok(());
             self.windows(member, |period, window| {
                 if outcome.is_err() {
@@ -315,7 +315,7 @@ impl<'a> UnitRows<'a> {
                 if rows.is_multiple_of(POLL_ROWS) {
                     outcome = self.ctx.check().map_err(E::from);
                 }
-                self.fill(window, period, assigned, attributes, &mut vector);
+                self.fill(window, period, member, &mut vector);
                 if outcome.is_ok() {
                     outcome = on_row(&OwnRow {
                         member: member as u32,
@@ -351,13 +351,14 @@ impl<'a> UnitRows<'a> {
             if place % POLL_ROWS == 0 {
                 self.ctx.check()?;
             }
-            let (assigned, attributes, group) = kinds.kinds[kind];
-            self.fill(&[], period, assigned, attributes, &mut vector);
+            let (assigned, attributes, group, who) = kinds.kinds[kind];
+            self.fill(&[], period, kinds.members[kind] as usize, &mut vector);
             on_rows(&SharedRows {
                 period: period as u32,
                 assigned,
                 attributes,
                 group,
+                who,
                 members: *members as usize,
                 vector: &vector,
             })?;

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use super::number::Language;
 use super::template::{Filling, Template};
 use crate::error::{EngineError, Result};
+use crate::feature::ACTIVITY_IN;
 
 /// The words for a feature: a row of the table `feature_text`. Texts are templates (see `template.rs`).
 ///
 /// Names that begin with `_` are patterns: `_lag1`, `_lag` and `_sum` say when a measure was, around its `{phrase}`; `_despite` is around
-/// the phrase of what speaks against; `_other` is for features that have no row, such as attributes.
+/// the phrase of what speaks against; `_activity_in` is for the use of each kind of lectures, whose `{name}` it has; `_other` is for features that have no row, such as attributes.
 #[derive(Debug, Clone, Default)]
 pub struct FeatureText {
     pub feature: String,
@@ -168,6 +169,7 @@ impl Entry {
             false => split(column),
         };
         let known = texts.get(base).filter(|_| !base.starts_with('_'));
+        let kind = column.strip_prefix(ACTIVITY_IN).filter(|_| known.is_none());
         let suffix = if known.is_some() { suffix } else { "" };
         let lag = suffix.strip_prefix("_lag").and_then(|lag| lag.parse().ok());
         let pattern = match lag {
@@ -177,10 +179,11 @@ impl Entry {
         };
         let parse = |text: &Option<String>| text.as_deref().map(Template::parse);
         let when = pattern.and_then(|text| parse(&text.middle).map(|middle| (middle, parse(&text.missing))));
-        let text = known.or_else(|| texts.get("_other"));
+        let of_kind = kind.and_then(|_| texts.get("_activity_in"));
+        let text = known.or(of_kind).or_else(|| texts.get("_other"));
         let name = text
             .and_then(|text| text.name.clone())
-            .unwrap_or_else(|| column.to_owned());
+            .unwrap_or_else(|| kind.filter(|_| of_kind.is_some()).unwrap_or(column).to_owned());
         let middle = text
             .and_then(|text| text.middle.as_deref())
             .unwrap_or("{name}: {value}");
@@ -310,7 +313,10 @@ impl Entry {
             ("value", Shown::Text(text)) => Some(as_text(text.to_owned())),
             ("value", Shown::Number(value)) => (!value.is_nan()).then(|| match self.format {
                 Format::Percent | Format::Rank => as_text(book.language.percent(value)),
-                Format::Signed => as_text(book.language.signed(value)),
+                Format::Signed => Filling {
+                    text: book.language.signed(value),
+                    is_one: value.abs() == 1.0,
+                },
                 Format::Count | Format::Decimal | Format::Since => numbered(value),
             }),
             ("complement", Shown::Number(value)) => Some(as_text(book.language.percent(1.0 - value))),
