@@ -7,6 +7,7 @@ mod changed;
 mod changes;
 mod chunks;
 mod diff;
+mod fact_runs;
 mod facts;
 mod full;
 mod left_out;
