@@ -24,6 +24,7 @@ DECLARE
     cube CONSTANT text := lower(format('cube_%s_%s', level, grain));
     applies CONSTANT bigint := empatia._require_model(level, grain, client_id);
     m empatia.model;
+    numbers boolean := true;
 BEGIN
     SELECT * INTO m FROM empatia.model r WHERE r.version = applies;
     -- as in _classify_part()
@@ -41,14 +42,19 @@ BEGIN
         LEFT JOIN {results}.cube_assigned a ON a.client_id = x.client_id AND a.level = {level} AND a.user_id = x.user_id AND a.unit_id = x.unit_id $q$,
         'classes', replace(cube, 'cube_', 'cube_class_'), 'cube', cube, 'features', empatia._feature_expressions(m.features),
         'level', quote_literal(level), 'grain', quote_literal(grain)) USING client_id, m.encoded;
-    -- members may have numbers of assignments that nobody had before
-    EXECUTE empatia._render($q$
-        INSERT INTO {results}.cube_class_zero (client_id, level, grain, assigned_exercises, class)
-        SELECT $1, $2, $3, z.n, empatia._segment_rank($5, (SELECT array_agg(CASE f WHEN 'assigned_exercises' THEN z.n ELSE 0 END::double precision ORDER BY i)
-                                                           FROM unnest($4) WITH ORDINALITY u (f, i)))
-        FROM (SELECT DISTINCT a.assigned_exercises AS n FROM {results}.cube_assigned a WHERE a.client_id = $1 AND a.level = $2
-              EXCEPT SELECT o.assigned_exercises FROM {results}.cube_class_zero o WHERE (o.client_id, o.level, o.grain) = ($1, $2, $3)) z $q$)
-        USING client_id, level, grain, m.features, m.encoded;
+    -- members may have numbers of assignments that nobody had before; where it is noted whose numbers are others, they need not be looked at
+    IF to_regclass('pg_temp._reassigned') IS NOT NULL THEN
+        SELECT EXISTS (SELECT FROM pg_temp._reassigned r WHERE r.level = $2) INTO numbers;
+    END IF;
+    IF numbers THEN
+        EXECUTE empatia._render($q$
+            INSERT INTO {results}.cube_class_zero (client_id, level, grain, assigned_exercises, class)
+            SELECT $1, $2, $3, z.n, empatia._segment_rank($5, (SELECT array_agg(CASE f WHEN 'assigned_exercises' THEN z.n ELSE 0 END::double precision ORDER BY i)
+                                                               FROM unnest($4) WITH ORDINALITY u (f, i)))
+            FROM (SELECT DISTINCT a.assigned_exercises AS n FROM {results}.cube_assigned a WHERE a.client_id = $1 AND a.level = $2
+                  EXCEPT SELECT o.assigned_exercises FROM {results}.cube_class_zero o WHERE (o.client_id, o.level, o.grain) = ($1, $2, $3)) z $q$)
+            USING client_id, level, grain, m.features, m.encoded;
+    END IF;
     EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3) AND l.class >= 0') USING client_id, level, grain;
     EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
             SELECT $1, $2, $3, s.rank, empatia._label($2, $3, s.rank) FROM empatia._describe_segments($4) s') USING client_id, level, grain, m.encoded;
