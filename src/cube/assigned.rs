@@ -208,7 +208,7 @@ fn read_facts(
             for level in Level::ALL {
                 if let Some(unit) = path.unit(level).filter(|_| present[level.index()]) {
                     let of_level = &mut keys[level.index()];
-                    grow(of_level, memory).map_err(|error| full(error))?;
+                    grow(of_level, memory).map_err(&mut *full)?;
                     of_level.push((user, unit));
                 }
             }
@@ -238,7 +238,7 @@ fn read_stored(source: &Source, memory: &mut Reservation) -> std::result::Result
                 };
                 let level: Level = level.parse()?;
                 let of_level = &mut stored[level.index()];
-                grow(of_level, memory).map_err(|error| full(error))?;
+                grow(of_level, memory).map_err(&mut *full)?;
                 of_level.push(Stored {
                     key: (user, unit),
                     assigned,

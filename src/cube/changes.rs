@@ -154,7 +154,7 @@ pub(super) fn write(
         ahead.by_ref().take(AHEAD).try_for_each(|key| rows.expect(key))?;
         for Moved { key, delta } in moved.iter() {
             ahead.next().map_or(Ok(()), |key| rows.expect(key))?;
-            let old = rows.next()?;
+            let old = rows.find_expected()?;
             let Ok(now) = delta.moved(&old.unwrap_or_default()) else {
                 inconsistent.push(key.0);
                 continue;

@@ -149,8 +149,8 @@ impl Rows<'_, '_> {
     }
 
     /// Goes to the row with the key that was expected first; what it holds.
-    pub fn next(&mut self) -> Result<Option<Measures>> {
-        if !self.editor.next()? {
+    pub fn find_expected(&mut self) -> Result<Option<Measures>> {
+        if !self.editor.find_expected()? {
             return Ok(None);
         }
         let values = self.editor.get::<11>().and_then(|values| measures_of(&values));

@@ -158,14 +158,14 @@ impl<'a> Editor<'a> {
             .ok_or_else(|| Error::internal("an editor has no index"))
     }
 
-    /// A key that is about to be asked for: [`Self::next`] finds its row faster. Faster still where keys ascend.
+    /// A key that is about to be asked for: [`Self::find_expected`] finds its row faster. Faster still where keys ascend.
     pub fn expect(&mut self, key: &[Value]) -> Result<()> {
         self.finder()?.expect(key)
     }
 
     /// Makes the row with the key that was expected first the current one; whether there is one.
-    pub fn next(&mut self) -> Result<bool> {
-        self.finder()?.next()
+    pub fn find_expected(&mut self) -> Result<bool> {
+        self.finder()?.find_expected()
     }
 
     /// Makes the row at this place, read in this transaction, the current one.

@@ -43,7 +43,7 @@ pub fn find_rows<const K: usize, const N: usize>(
             let mut position = 0;
             while finder.is_expecting() {
                 expect(&mut finder, keys.next())?;
-                if finder.next()? {
+                if finder.find_expected()? {
                     found += 1;
                     let values = values_of(slot, &numbers, columns).ok_or_else(null)?;
                     on_row(position, tid_of(slot), values)?;

@@ -113,7 +113,7 @@ impl Finder {
         }
     }
 
-    /// Looks a key up in the index and asks for the memory where its row is, so that it is there when [`Self::next`] comes to it: nearly all of
+    /// Looks a key up in the index and asks for the memory where its row is, so that it is there when [`Self::find_expected`] comes to it: nearly all of
     /// the time of finding a row is waiting for memory. Fast where keys come in ascending order.
     pub fn expect(&mut self, key: &[Value]) -> Result<()> {
         let typed = key.len() == self.types.len() && key.iter().zip(&self.types).all(|(value, t)| value.is_of(*t));
@@ -144,7 +144,7 @@ impl Finder {
     }
 
     /// Whether there is a row with the key that was expected first.
-    pub fn next(&mut self) -> Result<bool> {
+    pub fn find_expected(&mut self) -> Result<bool> {
         let Some(expected) = self.ahead.pop_front() else {
             return Err(Error::internal("no key is expected"));
         };

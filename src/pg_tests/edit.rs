@@ -44,7 +44,7 @@ mod tests {
 
     fn find(editor: &mut Editor<'_>, key: &[Value]) -> Result<bool> {
         editor.expect(key)?;
-        editor.next()
+        editor.find_expected()
     }
 
     fn places(name: &str, condition: &str) -> Vec<Tid> {

@@ -133,7 +133,7 @@ mod tests {
         edit_rows(relation("find_split"), &KEY, &N, |editor| {
             for i in 1..=500 {
                 editor.expect(&key(i * 1000))?;
-                assert!(editor.next()?, "{i}");
+                assert!(editor.find_expected()?, "{i}");
                 assert_eq!(editor.get(), Some([Value::Int4(i as i32)]));
                 if i % 100 == 3 {
                     Spi::run(&format!(
