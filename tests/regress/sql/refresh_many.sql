@@ -72,18 +72,3 @@ DO $$ BEGIN EXECUTE (SELECT format('DROP INDEX %s', pg_partition_root(i.indexrel
 ANALYZE dw.fact_interaction;
 SELECT click(everybody(1, 800), '2024-03-14', 14), told(everybody(1, 800), '2024-03-14');
 SELECT * FROM refresh();
--- the same few rows of each page again and again: their new versions take the place of the old ones, on the page and in no index
-CREATE VIEW pages AS SELECT sum(pg_relation_size(c.oid)) / 8192 AS pages FROM pg_class c
-WHERE c.relnamespace = 'analytics'::regnamespace AND c.relkind IN ('r', 'i') AND c.relname ~ '^cube_(env|crs|spa|sub|lec)_';
-SELECT click(everybody(1, 900, 40), '2024-03-14', 2), told(everybody(1, 900, 40), '2024-03-14');
-SELECT * FROM refresh();
-SELECT pages FROM pages \gset
-DO $$ BEGIN
-    FOR i IN 1 .. 15 LOOP
-        PERFORM click(everybody(1, 900, 40), '2024-03-14', 2), told(everybody(1, 900, 40), '2024-03-14');
-        PERFORM empatia.build_cube();
-        COMMIT;
-    END LOOP;
-END $$;
-SELECT pages - :pages < 20 AS stays FROM pages;
-SELECT * FROM refresh();
