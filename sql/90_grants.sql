@@ -32,6 +32,7 @@ COMMENT ON FUNCTION empatia._classify_with(integer, text, text, text, bytea, boo
 COMMENT ON FUNCTION empatia._explain_row(integer, text, text, text, bigint, bigint, date, bigint) IS 'why a classifier says what it says of a row of the cube, feature by feature';
 COMMENT ON FUNCTION empatia._reason_words(text, text, double precision, boolean, integer, double precision[], text[], double precision[]) IS 'the words of empatia.feature_text for a number of a feature, to try texts out';
 COMMENT ON FUNCTION empatia._build_cells(integer, text, text, text[], text[], bigint[], bigint[], date, date, integer, text) IS 'computes the cells of parts of a client''s cube in one pass over its facts, or over those of the students that changed, and writes what differs from the stored rows';
+COMMENT ON FUNCTION empatia._count_assigned(integer, text, text, boolean) IS 'counts the assignments of a client''s members and units, writes to cube_assigned what differs and, if asked to, notes its keys in _reassigned; null where they do not fit into memory';
 COMMENT ON FUNCTION empatia._doing(text) IS 'what a long statement is at, in a comment before its text in pg_stat_activity; null: nothing any more';
 COMMENT ON FUNCTION empatia._confusion(bytea) IS 'rows of each class by what they were predicted to be, of an encoded evaluation';
 COMMENT ON FUNCTION empatia._roc_curve(bytea, text) IS 'points of the ROC curve of an encoded evaluation';

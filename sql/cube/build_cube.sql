@@ -45,6 +45,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
     who record;
     range CONSTANT record := empatia._range(date_from, date_to);
+    before_sync bigint;
     at_change bigint;
     parts empatia.build_part[];
     part empatia.build_part;
@@ -74,13 +75,14 @@ BEGIN
         EXECUTE empatia._render('SELECT jsonb_object_agg(b.level || b.grain, (b.date_from, b.date_to, b.dense_rows)::text), array_agg(b.classifier_version) FROM {results}.cube_build b WHERE b.client_id = $1 AND b.classifier_version IS NOT NULL')
             INTO predicted, predictors USING who.client_id;
         PERFORM empatia._begin_changed();
+        before_sync := NULL;
         IF empatia._setting_value('assignment_basis') = 'universe'
            AND EXISTS (SELECT FROM empatia.model m WHERE (m.version IN (SELECT v.value::bigint FROM jsonb_each_text(classified) v) OR m.version = ANY (predictors)) AND 'assigned_exercises' = ANY (m.features)) THEN
-            PERFORM empatia._note_assigned(who.client_id, full_build);
+            before_sync := empatia._begin_reassigned(who.client_id);
         END IF;
         PERFORM empatia._doing(format('build_cube of %s, structure', who.code));
         at_change := empatia._sync_cube(who.client_id, full_build);
-        reassigned := CASE WHEN to_regclass('pg_temp._assigned') IS NOT NULL THEN empatia._stage_reassigned(who.client_id) ELSE '{}' END;
+        reassigned := CASE WHEN before_sync IS NOT NULL THEN empatia._reassigned_levels(who.client_id, before_sync) ELSE '{}' END;
         left_out := NULL;
         reported := false;
         PERFORM empatia._doing(format('build_cube of %s, changed cells', who.code));

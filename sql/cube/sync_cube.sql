@@ -175,10 +175,13 @@ END
 $$;
 COMMENT ON FUNCTION empatia._everybody_changed(integer, bigint) IS 'whether facts changed after a change and nobody noted whose';
 
--- Most refreshes have new interactions only: whose assignments are the same the change log tells. Only numbers that differ are written.
+-- Most refreshes have new interactions only: whose assignments are the same the change log tells. Only numbers that differ are written;
+-- whose they are is noted in _reassigned, where that is there.
 CREATE FUNCTION empatia._write_assigned(client_id integer, since bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_nestloop = on SET enable_sort = on AS $$
 DECLARE
+    w CONSTANT empatia.warehouse := empatia._warehouse();
+    noting CONSTANT boolean := to_regclass('pg_temp._reassigned') IS NOT NULL;
     who text := 'true';
     users bigint[];
 BEGIN
@@ -189,6 +192,9 @@ BEGIN
             RETURN;
         END IF;
         who := '{user} = ANY ($2)';
+    ELSIF empatia._is_native(client_id) AND NOT row_security_active(to_regclass(empatia._render('{results}.cube_assigned')))
+          AND empatia._count_assigned(client_id, w.dw_schema::text, w.results_schema::text, noting) IS NOT NULL THEN
+        RETURN;
     ELSE
         -- everybody's: how many counts there are to compare the planner cannot know, and a loop over both sides takes hours where it thinks few;
         -- to sort them takes four times as long as to hash them
@@ -206,17 +212,23 @@ BEGIN
             GROUP BY v.client_id, v.level, v.user_id, v.unit_id),
         gone AS (
             DELETE FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {whose_counts}
-            AND NOT EXISTS (SELECT FROM now n WHERE (n.level, n.user_id, n.unit_id) = (a.level, a.user_id, a.unit_id)))
-        INSERT INTO {results}.cube_assigned AS a (client_id, level, user_id, unit_id, assigned_exercises)
-        SELECT n.* FROM now n
-        WHERE NOT EXISTS (SELECT FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {whose_counts}
-                          AND (a.level, a.user_id, a.unit_id, a.assigned_exercises) = (n.level, n.user_id, n.unit_id, n.assigned_exercises))
-        ORDER BY n.level, n.user_id, n.unit_id -- as they are read: by part and user
-        ON CONFLICT ON CONSTRAINT cube_assigned_pkey DO UPDATE SET assigned_exercises = excluded.assigned_exercises $q$,
-        'whose_facts', replace(who, '{user}', 'f.user_id'), 'whose_counts', replace(who, '{user}', 'a.user_id')) USING client_id, users;
+            AND NOT EXISTS (SELECT FROM now n WHERE (n.level, n.user_id, n.unit_id) = (a.level, a.user_id, a.unit_id))
+            RETURNING a.level, a.user_id, a.unit_id),
+        written AS (
+            INSERT INTO {results}.cube_assigned AS a (client_id, level, user_id, unit_id, assigned_exercises)
+            SELECT n.* FROM now n
+            WHERE NOT EXISTS (SELECT FROM {results}.cube_assigned a WHERE a.client_id = $1 AND {whose_counts}
+                              AND (a.level, a.user_id, a.unit_id, a.assigned_exercises) = (n.level, n.user_id, n.unit_id, n.assigned_exercises))
+            ORDER BY n.level, n.user_id, n.unit_id -- as they are read: by part and user
+            ON CONFLICT ON CONSTRAINT cube_assigned_pkey DO UPDATE SET assigned_exercises = excluded.assigned_exercises
+            RETURNING a.level, a.user_id, a.unit_id)
+        {note} SELECT d.level, d.user_id, d.unit_id FROM (TABLE gone UNION ALL TABLE written) d {limit} $q$,
+        'whose_facts', replace(who, '{user}', 'f.user_id'), 'whose_counts', replace(who, '{user}', 'a.user_id'),
+        'note', CASE WHEN noting THEN 'INSERT INTO pg_temp._reassigned (level, user_id, unit_id)' ELSE '' END,
+        'limit', CASE WHEN noting THEN '' ELSE 'LIMIT 0' END) USING client_id, users;
 END
 $$;
-COMMENT ON FUNCTION empatia._write_assigned(integer, bigint) IS 'counts assignments per member and unit, for everybody (since null) or for the students whose assignments changed since';
+COMMENT ON FUNCTION empatia._write_assigned(integer, bigint) IS 'counts assignments per member and unit, for everybody (since null) or for the students whose assignments changed since; notes in _reassigned, if it is there, which numbers are others';
 
 -- What decides the structure of every client beside the rows of the warehouse; any difference counts.
 CREATE FUNCTION empatia._structure_conditions() RETURNS text

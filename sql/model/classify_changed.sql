@@ -7,7 +7,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['_changed', '_assigned', '_noted', '_reassigned'] LOOP
+    FOREACH name IN ARRAY ARRAY['_changed', '_reassigned'] LOOP
         IF to_regclass('pg_temp.' || name) IS NOT NULL THEN
             EXECUTE 'DROP TABLE pg_temp.' || name;
         END IF;
@@ -24,6 +24,7 @@ DECLARE
     cube CONSTANT text := lower(format('cube_%s_%s', level, grain));
     applies CONSTANT bigint := empatia._require_model(level, grain, client_id);
     m empatia.model;
+    numbers boolean := true;
 BEGIN
     SELECT * INTO m FROM empatia.model r WHERE r.version = applies;
     -- as in _classify_part()
@@ -41,14 +42,19 @@ BEGIN
         LEFT JOIN {results}.cube_assigned a ON a.client_id = x.client_id AND a.level = {level} AND a.user_id = x.user_id AND a.unit_id = x.unit_id $q$,
         'classes', replace(cube, 'cube_', 'cube_class_'), 'cube', cube, 'features', empatia._feature_expressions(m.features),
         'level', quote_literal(level), 'grain', quote_literal(grain)) USING client_id, m.encoded;
-    -- members may have numbers of assignments that nobody had before
-    EXECUTE empatia._render($q$
-        INSERT INTO {results}.cube_class_zero (client_id, level, grain, assigned_exercises, class)
-        SELECT $1, $2, $3, z.n, empatia._segment_rank($5, (SELECT array_agg(CASE f WHEN 'assigned_exercises' THEN z.n ELSE 0 END::double precision ORDER BY i)
-                                                           FROM unnest($4) WITH ORDINALITY u (f, i)))
-        FROM (SELECT DISTINCT a.assigned_exercises AS n FROM {results}.cube_assigned a WHERE a.client_id = $1 AND a.level = $2
-              EXCEPT SELECT o.assigned_exercises FROM {results}.cube_class_zero o WHERE (o.client_id, o.level, o.grain) = ($1, $2, $3)) z $q$)
-        USING client_id, level, grain, m.features, m.encoded;
+    -- members may have numbers of assignments that nobody had before; where it is noted whose numbers are others, they need not be looked at
+    IF to_regclass('pg_temp._reassigned') IS NOT NULL THEN
+        SELECT EXISTS (SELECT FROM pg_temp._reassigned r WHERE r.level = $2) INTO numbers;
+    END IF;
+    IF numbers THEN
+        EXECUTE empatia._render($q$
+            INSERT INTO {results}.cube_class_zero (client_id, level, grain, assigned_exercises, class)
+            SELECT $1, $2, $3, z.n, empatia._segment_rank($5, (SELECT array_agg(CASE f WHEN 'assigned_exercises' THEN z.n ELSE 0 END::double precision ORDER BY i)
+                                                               FROM unnest($4) WITH ORDINALITY u (f, i)))
+            FROM (SELECT DISTINCT a.assigned_exercises AS n FROM {results}.cube_assigned a WHERE a.client_id = $1 AND a.level = $2
+                  EXCEPT SELECT o.assigned_exercises FROM {results}.cube_class_zero o WHERE (o.client_id, o.level, o.grain) = ($1, $2, $3)) z $q$)
+            USING client_id, level, grain, m.features, m.encoded;
+    END IF;
     EXECUTE empatia._render('DELETE FROM {results}.cube_label l WHERE (l.client_id, l.level, l.grain) = ($1, $2, $3) AND l.class >= 0') USING client_id, level, grain;
     EXECUTE empatia._render('INSERT INTO {results}.cube_label (client_id, level, grain, class, label)
             SELECT $1, $2, $3, s.rank, empatia._label($2, $3, s.rank) FROM empatia._describe_segments($4) s') USING client_id, level, grain, m.encoded;
@@ -57,46 +63,31 @@ END
 $$;
 COMMENT ON FUNCTION empatia._classify_changed(integer, text, text) IS 'classifies the cells of a client, level and grain that _changed names';
 
--- Before the structure of the cube is brought up to date: the numbers of assignments of those whose numbers that may change.
-CREATE FUNCTION empatia._note_assigned(client_id integer, full_build boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
-BEGIN
-    DROP TABLE IF EXISTS pg_temp._noted, pg_temp._assigned;
-    EXECUTE empatia._render($q$ CREATE TEMP TABLE _noted ON COMMIT DROP AS
-        SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client} AND (h.day IS NULL OR h.day = '-infinity')
-        UNION SELECT m.user_id FROM {results}.cube_member m
-        WHERE m.client_id = {client} AND m.level = 'SPA' AND ({full_build} OR EXISTS (SELECT FROM {dw}.change h WHERE h.client_id = {client} AND h.user_id IS NULL)) $q$,
-        'client', client_id::text, 'full_build', full_build::text);
-    ANALYZE pg_temp._noted;
-    EXECUTE empatia._render('CREATE TEMP TABLE _assigned ON COMMIT DROP AS SELECT a.level, a.user_id, a.unit_id, a.assigned_exercises
-        FROM {results}.cube_assigned a WHERE a.user_id IN (SELECT n.user_id FROM pg_temp._noted n) AND a.client_id = ') || client_id;
-END
-$$;
-COMMENT ON FUNCTION empatia._note_assigned(integer, boolean) IS 'the numbers of assignments of students whose assignments changed, in _assigned, and those students, in _noted';
-
--- After it: the members and units whose number is another now.
-CREATE FUNCTION empatia._stage_reassigned(client_id integer) RETURNS text[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
+-- Before the structure of the cube is brought up to date; returns the last change before that.
+CREATE FUNCTION empatia._begin_reassigned(client_id integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    levels text[];
+    last bigint;
 BEGIN
-    DROP TABLE IF EXISTS pg_temp._reassigned;
-    EXECUTE empatia._render($q$
-        CREATE TEMP TABLE _reassigned ON COMMIT DROP AS
-        WITH now AS (SELECT a.level, a.user_id, a.unit_id, a.assigned_exercises FROM {results}.cube_assigned a
-                     WHERE a.client_id = {client} AND a.user_id IN (SELECT n.user_id FROM pg_temp._noted n)),
-        before AS (SELECT a.level, a.user_id, a.unit_id, a.assigned_exercises FROM pg_temp._assigned a)
-        SELECT d.level, d.user_id, d.unit_id FROM ((TABLE now EXCEPT TABLE before) UNION ALL (TABLE before EXCEPT TABLE now)) d
-        UNION
-        -- who joined or left a unit was found only with the structure: all units
-        SELECT l.level, d.user_id, NULL FROM (SELECT h.user_id FROM {dw}.change h WHERE h.client_id = {client} AND h.day IS NULL EXCEPT SELECT n.user_id FROM pg_temp._noted n) d,
-            unnest(empatia._levels()) l (level)$q$, 'client', client_id::text);
-    ANALYZE pg_temp._reassigned;
-    SELECT array_agg(DISTINCT r.level) INTO levels FROM pg_temp._reassigned r;
-    RETURN coalesce(levels, '{}');
+    CREATE TEMP TABLE _reassigned (level text, user_id bigint, unit_id bigint) ON COMMIT DROP;
+    EXECUTE empatia._render('SELECT coalesce(max(h.change_id), 0) FROM {dw}.change h WHERE h.client_id = $1') INTO last USING client_id;
+    RETURN last;
 END
 $$;
-COMMENT ON FUNCTION empatia._stage_reassigned(integer) IS 'members and units whose number of assignments is another than in _assigned, in _reassigned (unit null: all of the member''s); returns their levels';
+COMMENT ON FUNCTION empatia._begin_reassigned(integer) IS 'makes the temporary table _reassigned, for the members and units whose number of assignments is about to be another; returns the last change of the client';
+
+-- After it. Who joined or left a unit may be the first there with that number of assignments, or none.
+CREATE FUNCTION empatia._reassigned_levels(client_id integer, since bigint) RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    moved boolean;
+BEGIN
+    EXECUTE empatia._render('SELECT EXISTS (SELECT FROM {dw}.change h WHERE h.client_id = $1 AND h.change_id > $2 AND h.day IS NULL)') INTO moved USING client_id, since;
+    ANALYZE pg_temp._reassigned;
+    RETURN CASE WHEN moved THEN empatia._levels() ELSE ARRAY(SELECT DISTINCT r.level FROM pg_temp._reassigned r) END;
+END
+$$;
+COMMENT ON FUNCTION empatia._reassigned_levels(integer, bigint) IS 'levels of the members and units in _reassigned, or all where members of units changed after a change';
 
 -- Cells are the same where only the number of assignments changed, but their class depends on it.
 CREATE FUNCTION empatia._note_reassigned(client_id integer, level text, grain text) RETURNS void
@@ -105,10 +96,8 @@ BEGIN
     EXECUTE empatia._render($q$
         INSERT INTO pg_temp._changed (level, grain, user_id, unit_id, period_start)
         SELECT $2, $3, x.user_id, x.unit_id, x.period_start
-        FROM pg_temp._reassigned d JOIN {results}.{cube} x ON (x.client_id, x.user_id, x.unit_id) = ($1, d.user_id, d.unit_id) WHERE d.level = $2
-        UNION
-        SELECT $2, $3, x.user_id, x.unit_id, x.period_start
-        FROM pg_temp._reassigned d JOIN {results}.{cube} x ON (x.client_id, x.user_id) = ($1, d.user_id) WHERE d.level = $2 AND d.unit_id IS NULL $q$,
+        FROM (SELECT DISTINCT r.user_id, r.unit_id FROM pg_temp._reassigned r WHERE r.level = $2) d
+        JOIN {results}.{cube} x ON (x.client_id, x.user_id, x.unit_id) = ($1, d.user_id, d.unit_id) $q$,
         'cube', quote_ident(lower(format('cube_%s_%s', level, grain)))) USING client_id, level, grain;
 END
 $$;

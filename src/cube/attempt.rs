@@ -16,7 +16,8 @@ use empatia_engine::error::EngineError;
 use super::added::Added;
 use super::changes::{grow, Change, Delta, Moved};
 use super::chunks::{capacity, Chunk, Chunks, QUEUED};
-use super::facts::{read_facts, Runs, Stopped, Whose};
+use super::fact_runs::Runs;
+use super::facts::{read_facts, Stopped, Whose};
 use super::stored::{key_of, same, Key, Part, Stored};
 use super::structure::Structure;
 use super::touched::{bit, grains, grains_of, period_of, Grains, Touched};
@@ -37,6 +38,7 @@ pub(super) struct Outcome {
     /// Positions of the students that have to be computed at all grains, ascending; what is here of them is not complete.
     pub again: Vec<usize>,
     pub facts: Duration,
+    pub cells: Duration,
     pub stored: Duration,
     memory: Reservation,
 }
@@ -103,6 +105,7 @@ impl<'a> Attempt<'a> {
                 moved: Default::default(),
                 again: Vec::new(),
                 facts: Duration::ZERO,
+                cells: Duration::ZERO,
                 stored: Duration::ZERO,
                 memory: context.reserve(0)?,
             },
@@ -113,7 +116,7 @@ impl<'a> Attempt<'a> {
     pub fn run(mut self) -> Result<Outcome, Stopped> {
         let began = Instant::now();
         self.compute()?;
-        self.outcome.facts = began.elapsed();
+        self.outcome.cells = began.elapsed() - self.outcome.facts;
         for level in Level::ALL {
             for grain in Grain::ALL {
                 self.compare(level, grain)?;
@@ -121,7 +124,7 @@ impl<'a> Attempt<'a> {
         }
         self.outcome.again.sort_unstable();
         self.outcome.again.dedup();
-        self.outcome.stored = began.elapsed() - self.outcome.facts;
+        self.outcome.stored = began.elapsed() - self.outcome.facts - self.outcome.cells;
         Ok(self.outcome)
     }
 
@@ -145,7 +148,7 @@ impl<'a> Attempt<'a> {
         if runs.is_empty() {
             return Ok(());
         }
-        let _runs = self.context.reserve_for::<(i64, i32, i32)>(runs.users.len() * 2)?;
+        let _runs = self.context.reserve_for::<(i64, i32, i32)>(runs.users.len() * 3)?;
         let combinations: Combinations = Level::ALL
             .into_iter()
             .flat_map(|level| grains(used[level.index()]).map(move |grain| (level, grain)))
@@ -154,7 +157,9 @@ impl<'a> Attempt<'a> {
             combinations,
             ..*self.plan.params()
         };
+        let began = Instant::now();
         let builder = self.read(params.check(self.context)?, runs)?;
+        self.outcome.facts = began.elapsed();
         self.take_cells(builder, combinations)
     }
 
@@ -278,7 +283,8 @@ impl<'a> Attempt<'a> {
                 .is_some_and(|position| self.only_added(self.users[position]))
         });
         let _keys = self.context.reserve_for::<Key>(2 * cells.len())?;
-        let keys: Vec<Key> = keys.collect();
+        let mut keys: Vec<Key> = keys.collect();
+        keys.sort_unstable();
         let stored = self.part(level, grain).rows(&runs, &keys, &mut self.memory)?;
         let mut cells = cells.iter().peekable();
         for row in &stored {

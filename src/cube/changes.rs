@@ -11,6 +11,7 @@ use super::write_cells::{edit_cells, write_cells};
 use crate::error::Result;
 use crate::pg::append::Way;
 use crate::pg::column::Tid;
+use crate::pg::edit::AHEAD;
 
 /// One row: new, with another content, or gone.
 #[derive(Clone, Copy, Debug)]
@@ -149,8 +150,11 @@ pub(super) fn write(
                 None => rows.delete(),
             }
         }
+        let mut ahead = moved.iter().map(|moved| moved.key);
+        ahead.by_ref().take(AHEAD).try_for_each(|key| rows.expect(key))?;
         for Moved { key, delta } in moved.iter() {
-            let old = rows.find(*key)?;
+            ahead.next().map_or(Ok(()), |key| rows.expect(key))?;
+            let old = rows.find_expected()?;
             let Ok(now) = delta.moved(&old.unwrap_or_default()) else {
                 inconsistent.push(key.0);
                 continue;

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use empatia_engine::cube::{Assignment, Basis, CubeBuilder, CubeParams, Interaction, Level, Page, Path, PathNumber};
 use empatia_engine::error::EngineError;
 
+use super::fact_runs::{look_up_each, read_runs, Runs};
 use super::left_out::LeftOut;
 use super::packed_facts::StoredInteraction;
 use super::structure::{Source, Structure};
@@ -33,42 +34,6 @@ impl From<EngineError> for Stopped {
             EngineError::Memory { .. } => Self::Full(error),
             other => Self::Failed(other.into()),
         }
-    }
-}
-
-/// Days of some users, a row each; users ascending, the days of one user apart.
-#[derive(Debug, Default)]
-pub(super) struct Runs {
-    pub users: Vec<i64>,
-    pub first_days: Vec<i32>,
-    pub last_days: Vec<i32>,
-}
-
-impl Runs {
-    pub fn push(&mut self, user: i64, first: i32, last: i32) {
-        self.users.push(user);
-        self.first_days.push(first);
-        self.last_days.push(last);
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.users.is_empty()
-    }
-
-    /// Makes one of those that touch.
-    pub fn merged(&self) -> Self {
-        let mut all: Vec<_> = (0..self.users.len())
-            .map(|i| (self.users[i], self.first_days[i], self.last_days[i]))
-            .collect();
-        all.sort_unstable();
-        let mut merged = Self::default();
-        for (user, first, last) in all {
-            match (merged.users.last(), merged.last_days.last_mut()) {
-                (Some(same), Some(end)) if *same == user && first <= end.saturating_add(1) => *end = last.max(*end),
-                _ => merged.push(user, first, last),
-            }
-        }
-        merged
     }
 }
 
@@ -159,8 +124,8 @@ where
             }
         }
         let structure = self.structure;
-        let (select, day) = (select_interactions(&structure.source.dw), Some("f.day"));
-        run(&select, &structure.source, whose, day, &INTERACTION_COLUMNS, |row| {
+        let (select, source) = (select_interactions(&structure.source.dw), &structure.source);
+        let on_row = |row: &Row<'_>| {
             let StoredInteraction {
                 user,
                 kind,
@@ -187,7 +152,15 @@ where
                     Ok(())
                 }
             }
-        })
+        };
+        match whose {
+            Whose::Users(users) => of_users(&select, source, users, &INTERACTION_COLUMNS, on_row),
+            Whose::Runs(runs) => {
+                let user_and_day = |row: &Row<'_>| row.i64(0).zip(row.date(3));
+                read_runs(&select, source, runs, &INTERACTION_COLUMNS, user_and_day, on_row)?;
+                Ok(())
+            }
+        }
     }
 
     /// The same by parallel workers; false where there are none.
@@ -244,8 +217,8 @@ where
              f.grade / nullif(f.max_grade, 0), {PATH_COLUMNS} FROM {}.fact_assignment f WHERE f.client_id = $1",
             structure.source.dw
         );
-        // a student has few, and no index knows all their days
-        run(&select, &structure.source, whose, None, &COLUMNS, |row| {
+        let source = &structure.source;
+        let on_row = |row: &Row<'_>| {
             let (Some(user), Some(late)) = (row.i64(0), row.bool(4)) else {
                 return Err(null_in("fact_assignment"));
             };
@@ -272,7 +245,20 @@ where
             }
             let pushed = self.builder.push_assignment(&fact);
             self.pushed(pushed)
-        })
+        };
+        match whose {
+            Whose::Users(users) => of_users(&select, source, users, &COLUMNS, on_row),
+            // a student has few, and no index knows all their days
+            Whose::Runs(runs) => {
+                let mut users = runs.users.clone();
+                users.dedup();
+                let sql = format!(
+                    "SELECT i.* FROM unnest($2) r (user_id), LATERAL ({select} AND f.user_id = r.user_id OFFSET 0) i"
+                );
+                look_up_each(&sql, &[source.client_id.into(), users.into()], &COLUMNS, on_row)?;
+                Ok(())
+            }
+        }
     }
 
     /// Counts a fact that the engine does not, or not by the same reasons; `None` for a day that is in any range.
@@ -301,53 +287,21 @@ where
     }
 }
 
-fn run(
+fn of_users(
     select: &str,
     source: &Source,
-    whose: &Whose,
-    day: Option<&str>,
+    users: &RangeInclusive<i64>,
     columns: &[ColumnType],
     on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<()> {
     let client = source.client_id;
-    match whose {
-        Whose::Users(users) if *users == (i64::MIN..=i64::MAX) => query(select, &[client.into()], columns, on_row)?,
-        Whose::Users(users) => {
-            let sql = format!("{select} AND f.user_id BETWEEN $2 AND $3");
-            let args = [client.into(), (*users.start()).into(), (*users.end()).into()];
-            query(&sql, &args, columns, on_row)?
-        }
-        Whose::Runs(runs) => {
-            // OFFSET keeps the planner from joining in any other way than by looking up each run: how many facts there are
-            // to a run no statistics tell, and without statistics it would read the whole table
-            let look_up = |runs: &str, of_run: &str| {
-                format!("SELECT i.* FROM {runs}, LATERAL ({select} AND f.user_id = r.user_id {of_run} OFFSET 0) i")
-            };
-            match day {
-                Some(day) => {
-                    let sql = look_up(
-                        "unnest($2, $3, $4) r (user_id, first_day, last_day)",
-                        &format!(
-                            "AND {day} BETWEEN date '2000-01-01' + r.first_day AND date '2000-01-01' + r.last_day"
-                        ),
-                    );
-                    let args = [
-                        client.into(),
-                        runs.users.clone().into(),
-                        runs.first_days.clone().into(),
-                        runs.last_days.clone().into(),
-                    ];
-                    query(&sql, &args, columns, on_row)?
-                }
-                None => {
-                    let mut users = runs.users.clone();
-                    users.dedup();
-                    let sql = look_up("unnest($2) r (user_id)", "");
-                    query(&sql, &[client.into(), users.into()], columns, on_row)?
-                }
-            }
-        }
-    };
+    if *users == (i64::MIN..=i64::MAX) {
+        query(select, &[client.into()], columns, on_row)?;
+    } else {
+        let sql = format!("{select} AND f.user_id BETWEEN $2 AND $3");
+        let args = [client.into(), (*users.start()).into(), (*users.end()).into()];
+        query(&sql, &args, columns, on_row)?;
+    }
     Ok(())
 }
 

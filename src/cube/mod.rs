@@ -1,12 +1,14 @@
 //! `build_cube()`'s native way: facts of a client through the engine's one pass into the partitions of the cube.
 
 mod added;
+mod assigned;
 mod attempt;
 mod build_cells;
 mod changed;
 mod changes;
 mod chunks;
 mod diff;
+mod fact_runs;
 mod facts;
 mod full;
 mod left_out;

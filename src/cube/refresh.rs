@@ -37,6 +37,7 @@ pub(super) struct Refresh<'a> {
     pub parts: Vec<Stale>,
     touched: Touched,
     facts: Duration,
+    cells: Duration,
     stored: Duration,
     writing: Duration,
     again: usize,
@@ -58,6 +59,7 @@ impl<'a> Refresh<'a> {
             plan,
             parts,
             facts: Duration::ZERO,
+            cells: Duration::ZERO,
             stored: Duration::ZERO,
             writing: Duration::ZERO,
             again: 0,
@@ -85,12 +87,14 @@ impl<'a> Refresh<'a> {
             }
         }
         debug1!(
-            "refresh of client {}: {} students changed, {} of them computed at all grains; facts and cells {:.3} s, stored rows {:.3} s, \
-             wrote {:.3} s",
+            "refresh of client {}: {} students changed, {} of them computed at all grains; structure {:.3} s, facts {:.3} s, cells {:.3} s, \
+             stored rows {:.3} s, wrote {:.3} s",
             self.structure.source.client_id,
             self.touched.len(),
             self.again,
+            self.structure.reading.as_secs_f64(),
             self.facts.as_secs_f64(),
+            self.cells.as_secs_f64(),
             self.stored.as_secs_f64(),
             self.writing.as_secs_f64()
         );
@@ -101,6 +105,7 @@ impl<'a> Refresh<'a> {
     fn write(&mut self, mut outcome: Outcome) -> Result<Vec<usize>> {
         let began = Instant::now();
         self.facts += outcome.facts;
+        self.cells += outcome.cells;
         self.stored += outcome.stored;
         let mut again = std::mem::take(&mut outcome.again);
         outcome.forget(|user| {

@@ -6,9 +6,10 @@ use empatia_engine::cube::{Cell, Level, Measures};
 use pgrx::datum::DatumWithOid;
 
 use super::changes::grow;
-use super::facts::{Runs, Stopped};
+use super::fact_runs::Runs;
+use super::facts::Stopped;
 use super::structure::Source;
-use super::write_cells::partition;
+use super::write_cells::{find_cells, partition};
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8};
 use crate::pg::column::Tid;
@@ -151,7 +152,7 @@ impl Part<'_> {
         self.read(&sql, &args, &COLUMNS, |row| on_row(checked(row)?))
     }
 
-    /// Rows of the periods that begin in these runs of days and those with these keys, by key.
+    /// Rows of the periods that begin in these runs of days and those with these keys, which ascend, by key.
     pub fn rows(
         &self,
         runs: &Runs,
@@ -183,21 +184,15 @@ impl Part<'_> {
         Ok(stored)
     }
 
-    /// The rows with these keys.
-    fn of_keys(&self, keys: &[Key], mut on_row: impl FnMut(Stored) -> Result<()>) -> Result<u64> {
-        let sql = format!(
-            "SELECT i.* FROM unnest($2, $3, $4) k (user_id, unit_id, period_start), LATERAL ({SELECT} FROM {} c \
-             WHERE c.client_id = $1 AND c.user_id = k.user_id AND c.unit_id = k.unit_id \
-             AND c.period_start = date '2000-01-01' + k.period_start OFFSET 0) i",
-            self.table()
-        );
-        let args = [
-            self.source.client_id.into(),
-            keys.iter().map(|key| key.0).collect::<Vec<i64>>().into(),
-            keys.iter().map(|key| key.1).collect::<Vec<i64>>().into(),
-            keys.iter().map(|key| key.2).collect::<Vec<i32>>().into(),
-        ];
-        self.read(&sql, &args, &COLUMNS, |row| on_row(checked(row)?))
+    /// The rows with these keys, which ascend.
+    fn of_keys(&self, keys: &[Key], on_row: impl FnMut(Stored) -> Result<()>) -> Result<u64> {
+        find_cells(
+            &self.source.results_name,
+            self.source.client_id,
+            (self.level, self.grain),
+            keys,
+            on_row,
+        )
     }
 
     fn read(
@@ -212,6 +207,7 @@ impl Part<'_> {
             (c"enable_seqscan", c"off"),
             (c"enable_bitmapscan", c"off"),
             (c"enable_sort", c"off"),
+            (c"enable_memoize", c"off"),
             (c"max_parallel_workers_per_gather", c"0"),
         ];
         with_settings(&settings, || query(sql, args, columns, on_row))

@@ -71,7 +71,7 @@ impl Structure {
 }
 
 /// Members of the spaces; subjects and lectures have those of their space, courses and environments the union of theirs.
-fn read_members(context: &Context, source: &Source) -> Result<Members> {
+pub(super) fn read_members(context: &Context, source: &Source) -> Result<Members> {
     let mut members = MembersBuilder::new(context)?;
     let sql = format!(
         "SELECT m.unit_id, m.user_id FROM {}.cube_member m WHERE m.client_id = $1 AND m.level = 'SPA'",
@@ -95,7 +95,7 @@ pub(super) struct Units {
 }
 
 impl Units {
-    fn read(context: &Context, source: &Source) -> Result<Self> {
+    pub fn read(context: &Context, source: &Source) -> Result<Self> {
         let mut ids: [Vec<i64>; 5] = Default::default();
         let mut reservation = context.reserve(0)?;
         let sql = format!(

@@ -8,7 +8,7 @@ use empatia_engine::cube::{CubePlan, Level};
 use empatia_engine::error::EngineError;
 
 use super::changes::grow;
-use super::facts::Runs;
+use super::fact_runs::Runs;
 use super::structure::Source;
 use crate::error::Result;
 use crate::pg::column::ColumnType::{Bool, Date, Int8};

@@ -4,12 +4,14 @@ use empatia_engine::calendar::Grain;
 use empatia_engine::cube::{Cell, InteractionKind, Level, Measures};
 use pgrx::PgSqlErrorCode;
 
-use super::stored::{null_in_the_cube, Key};
+use super::stored::{null_in_the_cube, Key, Stored};
 use crate::error::{Error, Result};
 use crate::pg::append::{append_rows, Way};
 use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8, Text};
 use crate::pg::column::Tid;
 use crate::pg::edit::{edit_rows, Editor};
+use crate::pg::find::find_rows;
+
 use crate::pg::row_writer::RowWriter;
 use crate::pg::value::Value;
 use crate::pg::write::{copy_rows, Relation};
@@ -97,23 +99,58 @@ pub(super) fn edit_cells<R>(
         schema: results,
         table: &table,
     };
-    let [.., a, b, c, d, e, f, g, h, i, j, k] = COLUMNS;
-    let measures = [a, b, c, d, e, f, g, h, i, j, k];
-    edit_rows(relation, &KEY, &measures, |editor| {
+    edit_rows(relation, &KEY, &measures(), |editor| {
         work(&mut Rows { client_id, editor })
     })
 }
 
+/// Calls `on_row` with each row of a partition that has one of these keys, which ascend.
+///
+/// # Errors
+/// As [`find_rows`].
+pub(super) fn find_cells(
+    results: &str,
+    client_id: i32,
+    (level, grain): (Level, Grain),
+    keys: &[Key],
+    mut on_row: impl FnMut(Stored) -> Result<()>,
+) -> Result<u64> {
+    let table = partition(level, grain);
+    let relation = Relation::Named {
+        schema: results,
+        table: &table,
+    };
+    let values = keys.iter().map(|key| values_of(client_id, *key));
+    find_rows(relation, &KEY, &measures(), values, |position, tid, values| {
+        let measures = measures_of(&values).ok_or_else(null_in_the_cube)?;
+        let key = keys[position];
+        on_row(Stored { tid, key, measures })
+    })
+}
+
+fn measures() -> [(&'static str, ColumnType); 11] {
+    let [.., a, b, c, d, e, f, g, h, i, j, k] = COLUMNS;
+    [a, b, c, d, e, f, g, h, i, j, k]
+}
+
+fn values_of(client_id: i32, (user, unit, period_start): Key) -> [Value; 4] {
+    [
+        Value::Int4(client_id),
+        Value::Int8(user),
+        Value::Int8(unit),
+        Value::Date(period_start),
+    ]
+}
+
 impl Rows<'_, '_> {
-    /// Goes to the row with this key; what it holds.
-    pub fn find(&mut self, (user, unit, period_start): Key) -> Result<Option<Measures>> {
-        let key = [
-            Value::Int4(self.client_id),
-            Value::Int8(user),
-            Value::Int8(unit),
-            Value::Date(period_start),
-        ];
-        if !self.editor.find(&key)? {
+    /// A key that is about to be gone to, see [`Editor::expect`].
+    pub fn expect(&mut self, key: Key) -> Result<()> {
+        self.editor.expect(&values_of(self.client_id, key))
+    }
+
+    /// Goes to the row with the key that was expected first; what it holds.
+    pub fn find_expected(&mut self) -> Result<Option<Measures>> {
+        if !self.editor.find_expected()? {
             return Ok(None);
         }
         let values = self.editor.get::<11>().and_then(|values| measures_of(&values));

@@ -5,11 +5,13 @@ use std::mem::MaybeUninit;
 
 use pgrx::prelude::*;
 
-use super::column::{attribute, ColumnType, Tid};
-use super::delete::pointer;
+use super::column::{ColumnType, Tid};
+use super::find::{attributes, check_table, values_of};
+pub use super::finder::AHEAD;
+use super::finder::{is_key, no_key, Finder};
 use super::memory::{child_context, RestoreContext};
 use super::value::Value;
-use super::write::{check_row_security, check_types, open, to_cstring, Relation};
+use super::write::{open, Relation};
 use crate::error::{Error, Result};
 
 /// Gives `work` an editor of the rows of `relation`; `key` are the columns of a unique index of it, in their order. What it
@@ -44,7 +46,8 @@ pub fn edit_rows<R>(
         pg_sys::CommandCounterIncrement();
         pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         let mut editor = Editor::open(table, columns, numbers);
-        let outcome = editor.open_index(&key_numbers).and_then(|()| work(&mut editor));
+        let types = key.iter().map(|(_, column_type)| *column_type).collect();
+        let outcome = editor.open_index(&key_numbers, types).and_then(|()| work(&mut editor));
         editor.close();
         pg_sys::PopActiveSnapshot();
         pg_sys::CommandCounterIncrement();
@@ -60,59 +63,13 @@ pub fn edit_rows<R>(
 unsafe fn check(table: pg_sys::Relation) -> Result<()> {
     // SAFETY: by contract.
     unsafe {
-        let class = &*(*table).rd_rel;
-        let name = pgrx::name_data_to_str(&class.relname);
-        if class.relkind as u8 != pg_sys::RELKIND_RELATION {
-            return Err(Error::new(
-                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("expected an ordinary table, which \"{name}\" is not"),
-            ));
-        }
-        for privilege in [pg_sys::ACL_SELECT, pg_sys::ACL_UPDATE, pg_sys::ACL_DELETE] {
-            #[allow(clippy::useless_conversion)] // the type is wider since 16
-            let found = pg_sys::pg_class_aclcheck((*table).rd_id, pg_sys::GetUserId(), privilege.into());
-            if found != pg_sys::AclResult::ACLCHECK_OK {
-                return Err(Error::new(
-                    PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                    format!("permission denied for table {name}"),
-                ));
-            }
-        }
-        check_row_security(table)?;
+        check_table(table, &[pg_sys::ACL_SELECT, pg_sys::ACL_UPDATE, pg_sys::ACL_DELETE])?;
         if pg_sys::XactReadOnly && !(*table).rd_islocaltemp {
             pg_sys::PreventCommandIfReadOnly(c"UPDATE".as_ptr());
         }
         pg_sys::PreventCommandIfParallelMode(c"UPDATE".as_ptr());
     }
     Ok(())
-}
-
-/// Attribute numbers of the columns.
-///
-/// # Safety
-/// `table` is open.
-unsafe fn attributes(table: pg_sys::Relation, columns: &[(&str, ColumnType)]) -> Result<Vec<i16>> {
-    columns
-        .iter()
-        .map(|(name, column_type)| {
-            let wanted = to_cstring(name)?;
-            // SAFETY: by contract; the attribute was found in the table.
-            unsafe {
-                let number = pg_sys::get_attnum((*table).rd_id, wanted.as_ptr());
-                if number <= 0 {
-                    return Err(Error::new(
-                        PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
-                        format!("column \"{name}\" does not exist"),
-                    ));
-                }
-                check_types(table, &[i32::from(number)], &[*column_type])?;
-                if !attribute((*table).rd_att, number as usize - 1).attbyval {
-                    return Err(Error::internal(format!("column \"{name}\" is not passed by value")));
-                }
-                Ok(number)
-            }
-        })
-        .collect()
 }
 
 /// A table whose rows are changed one by one; the row that was found last is the current one.
@@ -123,9 +80,8 @@ pub struct Editor<'a> {
     state: *mut pg_sys::EState,
     info: *mut pg_sys::ResultRelInfo,
     epq: Box<pg_sys::EPQState>,
-    /// Null until the index is found.
-    scan: pg_sys::IndexScanDesc,
-    keys: Vec<pg_sys::ScanKeyData>,
+    /// None until the index is found.
+    finder: Option<Finder>,
     current: *mut pg_sys::TupleTableSlot,
     new: *mut pg_sys::TupleTableSlot,
 }
@@ -172,79 +128,44 @@ impl<'a> Editor<'a> {
                 state,
                 info,
                 epq,
-                scan: std::ptr::null_mut(),
-                keys: Vec::new(),
+                finder: None,
                 current: pg_sys::table_slot_create(table, std::ptr::null_mut()),
                 new: pg_sys::MakeSingleTupleTableSlot((*table).rd_att, &raw const pg_sys::TTSOpsVirtual),
             }
         }
     }
 
-    /// Opens a scan of the unique index on these columns.
+    /// Opens the unique index on these columns.
     ///
     /// # Safety
     /// `self` is open, a snapshot is active.
-    unsafe fn open_index(&mut self, key: &[i16]) -> Result<()> {
-        // SAFETY: by contract; the executor opened the indexes, and their forms hold as many attributes as they say.
+    unsafe fn open_index(&mut self, key: &[i16], types: Vec<ColumnType>) -> Result<()> {
+        // SAFETY: by contract; the executor opened the indexes.
         unsafe {
             let count = (*self.info).ri_NumIndices as usize;
             let found = (0..count)
                 .map(|i| *(*self.info).ri_IndexRelationDescs.add(i))
-                .find(|index| {
-                    let form = &*(**index).rd_index;
-                    form.indisunique
-                        && form.indisvalid
-                        && usize::from(form.indnkeyatts.unsigned_abs()) == key.len()
-                        && (*(**index).rd_rel).relam == pg_sys::BTREE_AM_OID
-                        && pg_sys::RelationGetIndexPredicate(*index).is_null()
-                        && form.indkey.values.as_slice(key.len()) == key
-                });
-            let Some(index) = found else {
-                return Err(Error::new(
-                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    format!(
-                        "table \"{}\" has no unique index on its key",
-                        pgrx::name_data_to_str(&(*(*self.table).rd_rel).relname)
-                    ),
-                )
-                .hint("Restore its primary key."));
-            };
-            let snapshot = pg_sys::GetActiveSnapshot();
-            let keys = key.len() as std::ffi::c_int;
-            #[cfg(not(feature = "pg18"))]
-            let scan = pg_sys::index_beginscan(self.table, index, snapshot, keys, 0);
-            #[cfg(feature = "pg18")]
-            let scan = pg_sys::index_beginscan(self.table, index, snapshot, std::ptr::null_mut(), keys, 0);
-            self.scan = scan;
-            self.keys = vec![MaybeUninit::<pg_sys::ScanKeyData>::zeroed().assume_init(); key.len()];
+                .find(|index| is_key(*index, key));
+            let index = found.ok_or_else(|| no_key(pgrx::name_data_to_str(&(*(*self.table).rd_rel).relname)))?;
+            self.finder = Some(Finder::new(self.table, index, types, self.current, true));
         }
         Ok(())
     }
 
-    /// Makes the row with this key the current one; whether there is one.
-    pub fn find(&mut self, key: &[Value]) -> Result<bool> {
-        if key.len() != self.keys.len() {
-            return Err(Error::internal(format!(
-                "expected a key of {} values, not {}",
-                self.keys.len(),
-                key.len()
-            )));
-        }
-        // SAFETY: the scan is open: without it there are no keys, and none is asked for. The functions compare the types that
-        // `attributes` has checked.
-        unsafe {
-            for ((place, entry), value) in (1..).zip(&mut self.keys).zip(key) {
-                let strategy = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
-                pg_sys::ScanKeyInit(entry, place, strategy, value.equality().into(), value.datum());
-            }
-            let keys = self.keys.as_mut_ptr();
-            pg_sys::index_rescan(self.scan, keys, key.len() as std::ffi::c_int, std::ptr::null_mut(), 0);
-            Ok(pg_sys::index_getnext_slot(
-                self.scan,
-                pg_sys::ScanDirection::ForwardScanDirection,
-                self.current,
-            ))
-        }
+    fn finder(&mut self) -> Result<&mut Finder> {
+        self.finder
+            .as_mut()
+            .ok_or_else(|| Error::internal("an editor has no index"))
+    }
+
+    /// A key that is about to be asked for: [`Self::find_expected`] finds its row faster. Faster still where keys ascend.
+    pub fn expect(&mut self, key: &[Value]) -> Result<()> {
+        self.finder()?.expect(key)
+    }
+
+    /// Makes the row with the key that was expected first the current one; whether there is one.
+    pub fn find_expected(&mut self) -> Result<bool> {
+        self.finder()?.find_expected()
     }
 
     /// Makes the row at this place, read in this transaction, the current one.
@@ -252,19 +173,7 @@ impl<'a> Editor<'a> {
     /// # Errors
     /// 40001 for a row that another session changed meanwhile.
     pub fn at(&mut self, place: Tid) -> Result<()> {
-        let mut place = pointer(&place);
-        // SAFETY: the editor is open. The function pointer is the table's access method's; its errors must not cross Rust's
-        // frames, hence the boundary, and nothing that has to be dropped is held across it.
-        let found = unsafe {
-            let fetch = (*(*self.table).rd_tableam).tuple_fetch_row_version;
-            let (table, current, snapshot) = (self.table, self.current, pg_sys::GetActiveSnapshot());
-            let place = &raw mut place;
-            pg_sys::ffi::pg_guard_ffi_boundary(|| match fetch {
-                Some(fetch) => fetch(table, place, snapshot, current),
-                None => false,
-            })
-        };
-        if found {
+        if self.finder()?.at(place) {
             return Ok(());
         }
         Err(Error::new(
@@ -276,20 +185,8 @@ impl<'a> Editor<'a> {
 
     /// The current row's values of the editor's columns; none where one is NULL.
     pub fn get<const N: usize>(&self) -> Option<[Value; N]> {
-        let mut values = [Value::Int4(0); N];
-        // SAFETY: the current slot holds a row of the table, whose attributes up to the last are deformed first.
-        unsafe {
-            let slot = self.current;
-            pg_sys::slot_getsomeattrs_int(slot, (*(*slot).tts_tupleDescriptor).natts);
-            for ((value, number), (_, column)) in values.iter_mut().zip(&self.numbers).zip(self.columns) {
-                let position = *number as usize - 1;
-                if *(*slot).tts_isnull.add(position) {
-                    return None;
-                }
-                *value = Value::from_datum(*(*slot).tts_values.add(position), *column)?;
-            }
-        }
-        Some(values)
+        // SAFETY: the current slot holds a row of the table, whose columns were found and have these types.
+        unsafe { values_of(self.current, &self.numbers, self.columns) }
     }
 
     /// Gives the current row other values in the editor's columns.
@@ -356,8 +253,8 @@ impl<'a> Editor<'a> {
     unsafe fn close(mut self) {
         // SAFETY: by contract; everything was made by `open` and `open_index`.
         unsafe {
-            if !self.scan.is_null() {
-                pg_sys::index_endscan(self.scan);
+            if let Some(finder) = self.finder {
+                finder.close();
             }
             pg_sys::AfterTriggerEndQuery(self.state);
             pg_sys::EvalPlanQualEnd(&mut *self.epq);

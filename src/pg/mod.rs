@@ -6,13 +6,19 @@
 
 pub mod activity;
 pub mod append;
+mod btree;
+mod btree_page;
 pub mod column;
 pub mod copy_row;
 pub mod delete;
 pub mod edit;
+pub mod estimate;
+pub mod find;
+mod finder;
 mod heap_pages;
 pub mod json;
 pub mod memory;
+mod memory_hints;
 pub mod parallel;
 mod plans;
 pub mod privilege;

@@ -146,7 +146,7 @@ fn run(sql: &str, args: &[DatumWithOid<'_>], columns: &[ColumnType], mode: Mode,
 }
 
 /// Plans `source`, refusing everything but one plain SELECT.
-fn prepare(source: &CStr, types: &mut [pg_sys::Oid], parallel: bool) -> Result<pg_sys::SPIPlanPtr> {
+pub(super) fn prepare(source: &CStr, types: &mut [pg_sys::Oid], parallel: bool) -> Result<pg_sys::SPIPlanPtr> {
     let options = if parallel { pg_sys::CURSOR_OPT_PARALLEL_OK } else { 0 };
     // SAFETY: SPI is connected; `types` holds as many entries as announced and SPI copies it.
     let plan =

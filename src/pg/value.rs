@@ -33,6 +33,15 @@ impl Value {
         }
     }
 
+    /// Of a type of whole numbers.
+    pub(super) fn whole(self) -> i64 {
+        match self {
+            Self::Int4(value) | Self::Date(value) => i64::from(value),
+            Self::Int8(value) => value,
+            Self::Float8(value) => value as i64,
+        }
+    }
+
     pub(super) fn is_of(self, column: ColumnType) -> bool {
         matches!(
             (self, column),

@@ -85,7 +85,12 @@ pub(super) fn to_cstring(name: &str) -> Result<CString> {
 }
 
 pub(super) fn open(relation: Relation<'_>) -> Result<pg_sys::Relation> {
-    let lock = pg_sys::RowExclusiveLock as pg_sys::LOCKMODE;
+    open_for(relation, pg_sys::RowExclusiveLock)
+}
+
+/// Opens it with this lock, which is kept until the transaction ends unless it is given back.
+pub(super) fn open_for(relation: Relation<'_>, lock: u32) -> Result<pg_sys::Relation> {
+    let lock = lock as pg_sys::LOCKMODE;
     match relation {
         // SAFETY: raises when there is no such table.
         Relation::Oid(oid) => Ok(unsafe { pg_sys::table_open(oid, lock) }),

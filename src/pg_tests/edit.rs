@@ -6,10 +6,11 @@ use pgrx::prelude::*;
 mod tests {
     use pgrx::prelude::*;
 
+    use crate::error::Result;
     use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8};
     use crate::pg::column::Tid;
     use crate::pg::delete::delete_rows;
-    use crate::pg::edit::edit_rows;
+    use crate::pg::edit::{edit_rows, Editor};
     use crate::pg::read::query;
     use crate::pg::value::Value;
     use crate::pg::write::Relation;
@@ -41,6 +42,11 @@ mod tests {
         [Value::Int8(a), Value::Date(8766 + a as i32)]
     }
 
+    fn find(editor: &mut Editor<'_>, key: &[Value]) -> Result<bool> {
+        editor.expect(key)?;
+        editor.find_expected()
+    }
+
     fn places(name: &str, condition: &str) -> Vec<Tid> {
         let mut places = Vec::new();
         let sql = format!("SELECT ctid FROM public.{name} WHERE {condition} ORDER BY a");
@@ -58,7 +64,7 @@ mod tests {
         let found = edit_rows(relation("edit_found"), &KEY, &COLUMNS, |editor| {
             let mut found = 0;
             for a in [7, 3, 200] {
-                if editor.find(&key(a))? {
+                if find(editor, &key(a))? {
                     found += 1;
                     assert_eq!(
                         editor.get(),
@@ -67,7 +73,7 @@ mod tests {
                     editor.set(&[Value::Int4(500), Value::Float8(-0.0)])?;
                 }
             }
-            assert!(editor.find(&key(9))?);
+            assert!(find(editor, &key(9))?);
             editor.delete();
             Ok(found)
         });
@@ -98,7 +104,7 @@ mod tests {
             }
             edit_rows(relation(name), &KEY, &COLUMNS, |editor| {
                 for a in 1..=10 {
-                    assert!(editor.find(&key(a))?);
+                    assert!(find(editor, &key(a))?);
                     editor.set(&[Value::Int4(700), Value::Float8(0.0)])?;
                 }
                 Ok(())
@@ -168,7 +174,7 @@ mod tests {
         )
         .unwrap();
         edit_rows(relation("edit_trigger"), &KEY, &COLUMNS, |editor| {
-            assert!(editor.find(&key(5))?);
+            assert!(find(editor, &key(5))?);
             editor.set(&[Value::Int4(55), Value::Float8(0.0)])
         })
         .unwrap();
@@ -182,7 +188,7 @@ mod tests {
     fn edit_beyond_a_check_is_refused() {
         table("edit_check");
         let _ = edit_rows(relation("edit_check"), &KEY, &COLUMNS, |editor| {
-            assert!(editor.find(&key(5))?);
+            assert!(find(editor, &key(5))?);
             editor.set(&[Value::Int4(1000), Value::Float8(0.0)])
         });
     }

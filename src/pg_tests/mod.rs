@@ -7,6 +7,7 @@ mod append;
 mod classify;
 mod cube;
 mod edit;
+mod find;
 mod kept;
 mod measure;
 mod read;

@@ -107,6 +107,43 @@ SELECT count(*) FILTER (WHERE user_id IN (4, 7)) AS of_the_gone, count(*) FILTER
        count(*) FILTER (WHERE user_id NOT IN (8, 31) AND p.place NOT IN (SELECT b.place FROM before b)) AS moved
 FROM places p WHERE kind = 'class';
 
+-- Numbers of assignments that somebody spoiled: a whole build counts them again, in this process and by query, writes those that differ and no
+-- others, and classifies the cells of their members again.
+CREATE VIEW counted AS SELECT f.client_id, v.level, f.user_id, v.unit_id, count(*) AS assigned_exercises
+FROM dw.fact_assignment f JOIN dw.enrolment e USING (client_id, space_id, user_id),
+     LATERAL (VALUES ('ENV', f.environment_id), ('CRS', f.course_id), ('SPA', f.space_id), ('SUB', f.subject_id), ('LEC', f.lecture_id)) v (level, unit_id)
+GROUP BY 1, 2, 3, 4;
+CREATE FUNCTION spoil(by text, OUT spoiled bigint, OUT wrong_counts bigint, OUT written bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE empatia.setting SET value = by WHERE key = 'builder';
+    DELETE FROM analytics.cube_assigned WHERE user_id % 7 = 1;
+    UPDATE analytics.cube_assigned SET assigned_exercises = assigned_exercises + user_id % 3 WHERE user_id % 7 = 2;
+    INSERT INTO analytics.cube_assigned SELECT client_id, l, user_id, 990 + i, 1 FROM dw.student, unnest('{ENV,LEC}'::text[]) l, generate_series(1, 2) i WHERE user_id % 7 = 3;
+    SELECT count(*) INTO spoiled FROM ((TABLE analytics.cube_assigned EXCEPT ALL TABLE counted) UNION ALL (TABLE counted EXCEPT ALL TABLE analytics.cube_assigned)) d;
+    CREATE TEMP TABLE places AS SELECT a.ctid AS place, a.* FROM analytics.cube_assigned a;
+    PERFORM empatia.build_cube(full_build => true);
+    SELECT count(*) INTO wrong_counts FROM ((TABLE analytics.cube_assigned EXCEPT ALL TABLE counted) UNION ALL (TABLE counted EXCEPT ALL TABLE analytics.cube_assigned)) d;
+    SELECT count(*) INTO written FROM analytics.cube_assigned a WHERE NOT EXISTS (SELECT FROM pg_temp.places p WHERE p.place = a.ctid AND (p.client_id, p.level, p.user_id, p.unit_id) = (a.client_id, a.level, a.user_id, a.unit_id));
+    DROP TABLE pg_temp.places;
+END
+$$;
+SELECT * FROM spoil('native');
+SELECT * FROM wrong();
+SELECT * FROM spoil('sql');
+SELECT * FROM wrong();
+-- those that do not fit into the memory there is are left to the query
+BEGIN;
+INSERT INTO dw.fact_assignment (client_id, source_id, kind, assignment_id, user_id, environment_id, course_id, space_id, subject_id, lecture_id)
+SELECT f.client_id, f.source_id, 'y', i, f.user_id, f.environment_id, f.course_id, f.space_id, f.subject_id, f.lecture_id
+FROM generate_series(1, 300000) i, (SELECT * FROM dw.fact_assignment WHERE client_id = 1 ORDER BY user_id, assignment_id LIMIT 1) f;
+SET LOCAL empatia.memory_limit = '16MB';
+UPDATE empatia.setting SET value = 'native' WHERE key = 'builder';
+SELECT empatia._count_assigned(1, 'dw', 'analytics', false) IS NULL AS too_many;
+SELECT empatia._write_assigned(1, NULL);
+SELECT level, count(*) FROM (TABLE counted EXCEPT ALL TABLE analytics.cube_assigned) d GROUP BY 1;
+ROLLBACK;
+UPDATE empatia.setting SET value = 'native' WHERE key = 'builder';
+
 -- assignments where they are due; then by queries, which find nothing to do and do it alike from scratch
 UPDATE empatia.setting SET value = 'due' WHERE key = 'assignment_basis';
 SELECT count(*) AS parts FROM empatia.build_cube(full_build => true);
