@@ -86,6 +86,8 @@ pub(super) struct HeapPages {
     /// Where the page will be.
     block: pg_sys::BlockNumber,
     rows: u16,
+    /// Whether the log on disk knows of this transaction.
+    flushed: bool,
     /// Bytes of each page that stay free for new versions of its rows, as the table's fillfactor says.
     spare: usize,
     transaction: pg_sys::TransactionId,
@@ -108,6 +110,7 @@ impl HeapPages {
                 page: pg_sys::palloc0(PAGE).cast(),
                 block: pg_sys::smgrnblocks(storage(table), pg_sys::ForkNumber::MAIN_FORKNUM),
                 rows: 0,
+                flushed: false,
                 spare: spare(table),
                 transaction: pg_sys::GetCurrentTransactionId(),
                 command: pg_sys::GetCurrentCommandId(true),
@@ -233,7 +236,13 @@ impl HeapPages {
                 let node = &mut (*self.table).rd_node;
                 #[cfg(not(any(feature = "pg14", feature = "pg15")))]
                 let node = &mut (*self.table).rd_locator;
-                pg_sys::log_newpage(node, main, self.block, self.page.cast(), true);
+                let logged = pg_sys::log_newpage(node, main, self.block, self.page.cast(), true);
+                // Pages reach the file at once. After a crash that took the log with it PostgreSQL would give the number of this transaction
+                // to another one, and rows of the two could not be told apart: so the log says first that the number is taken.
+                if !self.flushed {
+                    pg_sys::XLogFlush(logged);
+                    self.flushed = true;
+                }
             }
             pg_sys::PageSetChecksumInplace(self.page.cast(), self.block);
             pg_sys::smgrextend(storage(self.table), main, self.block, self.page.cast(), true);
