@@ -2,8 +2,10 @@
 //!
 //! This is how PostgreSQL itself writes a table or an index of which it knows that nobody else does (rewriteheap.c,
 //! nbtsort.c): no buffer is looked up per row, and no page is first extended with zeros and written again when it is evicted.
-//! Each page is logged whole before it is written, and synced before the transaction may commit, because a checkpoint
-//! does not know of pages outside the shared buffers.
+//! Each page is logged whole, and the log is on disk before the page is: these pages stay in the file when the transaction is undone, so
+//! that after a crash one written in part must be written again from the log, and the number of a transaction that the log does not
+//! know would be given to another one, whose rows could not be told from these. Pages are synced before the transaction may commit, because
+//! a checkpoint does not know of pages outside the shared buffers.
 
 use std::ffi::{c_char, c_int};
 
@@ -17,6 +19,8 @@ const PAGE: usize = pg_sys::BLCKSZ as usize;
 /// Beyond it a row would have to be toasted.
 const MOST_BYTES: usize = PAGE / 4;
 const WAL_LEVEL_LOGICAL: c_int = 2;
+/// Pages that are written together, after one wait for the log.
+const BATCH: usize = 512;
 
 /// Whether pages of this table can be made here: a heap, not a temporary one, that nobody decodes logically from
 /// the log; and no serializable transaction, which would have to look for conflicts row by row.
@@ -82,12 +86,16 @@ unsafe fn spare(table: pg_sys::Relation) -> usize {
 /// Appends rows to a table that only this backend writes to.
 pub(super) struct HeapPages {
     table: pg_sys::Relation,
-    page: *mut c_char,
-    /// Where the page will be.
-    block: pg_sys::BlockNumber,
+    /// As many pages as a batch has.
+    pages: *mut c_char,
+    /// Those that are full.
+    full: usize,
+    /// Where the first of them will be.
+    first: pg_sys::BlockNumber,
+    /// Rows on the page after these.
     rows: u16,
-    /// Whether the log on disk knows of this transaction.
-    flushed: bool,
+    /// Up to where the log has to be on disk before the full pages are.
+    logged: pg_sys::XLogRecPtr,
     /// Bytes of each page that stay free for new versions of its rows, as the table's fillfactor says.
     spare: usize,
     transaction: pg_sys::TransactionId,
@@ -107,19 +115,32 @@ impl HeapPages {
         unsafe {
             let pages = Self {
                 table,
-                page: pg_sys::palloc0(PAGE).cast(),
-                block: pg_sys::smgrnblocks(storage(table), pg_sys::ForkNumber::MAIN_FORKNUM),
+                pages: pg_sys::palloc0(BATCH * PAGE).cast(),
+                full: 0,
+                first: pg_sys::smgrnblocks(storage(table), pg_sys::ForkNumber::MAIN_FORKNUM),
                 rows: 0,
-                flushed: false,
+                logged: 0,
                 spare: spare(table),
                 transaction: pg_sys::GetCurrentTransactionId(),
                 command: pg_sys::GetCurrentCommandId(true),
                 template: None,
                 scratch: child_context(c"empatia page"),
             };
-            pg_sys::PageInit(pages.page.cast(), PAGE, 0);
+            pg_sys::PageInit(pages.page(0).cast(), PAGE, 0);
             pages
         }
+    }
+
+    /// A page of the batch.
+    fn page(&self, index: usize) -> *mut c_char {
+        debug_assert!(index < BATCH);
+        // SAFETY: the batch has so many pages.
+        unsafe { self.pages.add(index * PAGE) }
+    }
+
+    /// Number in the file of a page of the batch.
+    fn block(&self, index: usize) -> pg_sys::BlockNumber {
+        self.first + index as pg_sys::BlockNumber
     }
 
     /// Adds a row; returns whether it begins a page.
@@ -177,14 +198,14 @@ impl HeapPages {
         // SAFETY: by contract; the page is one, and the row fits.
         unsafe {
             let wanted = length.next_multiple_of(8) + self.spare;
-            let full = self.rows > 0 && pg_sys::PageGetHeapFreeSpace(self.page.cast()) < wanted;
+            let full = self.rows > 0 && pg_sys::PageGetHeapFreeSpace(self.page(self.full).cast()) < wanted;
             if full {
-                self.finish();
+                self.finish_page();
             }
             self.rows += 1;
             self.stamp(row);
             let heap = pg_sys::PAI_IS_HEAP as c_int;
-            let place = pg_sys::PageAddItemExtended(self.page.cast(), row.cast(), length, 0, heap);
+            let place = pg_sys::PageAddItemExtended(self.page(self.full).cast(), row.cast(), length, 0, heap);
             if place != self.rows {
                 return Err(Error::internal(format!(
                     "expected place {} of a heap page, found {place}",
@@ -209,44 +230,59 @@ impl HeapPages {
             header.t_choice.t_heap.t_xmin = self.transaction;
             header.t_choice.t_heap.t_xmax = pg_sys::InvalidTransactionId;
             header.t_choice.t_heap.t_field3.t_cid = self.command;
-            header.t_ctid.ip_blkid.bi_hi = (self.block >> 16) as u16;
-            header.t_ctid.ip_blkid.bi_lo = self.block as u16;
+            let block = self.block(self.full);
+            header.t_ctid.ip_blkid.bi_hi = (block >> 16) as u16;
+            header.t_ctid.ip_blkid.bi_lo = block as u16;
             header.t_ctid.ip_posid = self.rows;
         }
     }
 
-    /// Writes the page, if there are rows on it, and begins the next.
+    /// Writes what has not been written yet.
     pub fn finish(&mut self) {
-        if self.rows == 0 {
-            return;
+        if self.rows > 0 {
+            self.finish_page();
         }
         self.write();
-        self.block += 1;
-        self.rows = 0;
-        // SAFETY: the page has PAGE bytes.
-        unsafe { pg_sys::PageInit(self.page.cast(), PAGE, 0) };
     }
 
-    fn write(&mut self) {
+    /// Logs the page that is being filled, and begins the next.
+    fn finish_page(&mut self) {
         // SAFETY: the table is open; the page is whole, and its number is the table's next.
         unsafe {
-            let main = pg_sys::ForkNumber::MAIN_FORKNUM;
             if is_logged(self.table) {
                 #[cfg(any(feature = "pg14", feature = "pg15"))]
                 let node = &mut (*self.table).rd_node;
                 #[cfg(not(any(feature = "pg14", feature = "pg15")))]
                 let node = &mut (*self.table).rd_locator;
-                let logged = pg_sys::log_newpage(node, main, self.block, self.page.cast(), true);
-                // Pages reach the file at once. After a crash that took the log with it PostgreSQL would give the number of this transaction
-                // to another one, and rows of the two could not be told apart: so the log says first that the number is taken.
-                if !self.flushed {
-                    pg_sys::XLogFlush(logged);
-                    self.flushed = true;
-                }
+                let (main, block) = (pg_sys::ForkNumber::MAIN_FORKNUM, self.block(self.full));
+                self.logged = pg_sys::log_newpage(node, main, block, self.page(self.full).cast(), true);
             }
-            pg_sys::PageSetChecksumInplace(self.page.cast(), self.block);
-            pg_sys::smgrextend(storage(self.table), main, self.block, self.page.cast(), true);
             pg_sys::pgstat_count_heap_insert(self.table, pg_sys::PgStat_Counter::from(self.rows));
         }
+        self.full += 1;
+        self.rows = 0;
+        if self.full == BATCH {
+            self.write();
+        }
+        // SAFETY: there is a page after the full ones.
+        unsafe { pg_sys::PageInit(self.page(self.full).cast(), PAGE, 0) };
+    }
+
+    /// Writes the full pages.
+    fn write(&mut self) {
+        let main = pg_sys::ForkNumber::MAIN_FORKNUM;
+        // SAFETY: the table is open; the pages are whole, and their numbers are the table's next.
+        unsafe {
+            if self.full > 0 && is_logged(self.table) {
+                pg_sys::XLogFlush(self.logged);
+            }
+            for index in 0..self.full {
+                let (page, block) = (self.page(index), self.block(index));
+                pg_sys::PageSetChecksumInplace(page.cast(), block);
+                pg_sys::smgrextend(storage(self.table), main, block, page.cast(), true);
+            }
+        }
+        self.first = self.block(self.full);
+        self.full = 0;
     }
 }
