@@ -17,7 +17,7 @@ mod tests {
         Spi::run(&format!(
             "CREATE SCHEMA {schema};
              CREATE TABLE {schema}.cube_build (client_id int, level text, grain text, assignment_basis text, stored_rows bigint);
-             CREATE TABLE {schema}.cube_period (client_id int, level text, grain text, period_start date);
+             CREATE TABLE {schema}.cube_period (client_id int, level text, grain text, period_start date, period_end date);
              CREATE TABLE {schema}.cube_unit (client_id int, level text, unit_id bigint, member_level text, member_unit_id bigint);
              CREATE TABLE {schema}.cube_member (client_id int, level text, unit_id bigint, user_id bigint);
              CREATE TABLE {schema}.cube_assigned (client_id int, level text, user_id bigint, unit_id bigint, assigned_exercises bigint);
@@ -25,7 +25,7 @@ mod tests {
                  help_requests bigint, help_request_replies bigint, accesses bigint, active_days int, assigned_exercises int, submitted_exercises int,
                  late_exercises int, grade_sum float8, grade_count int);
              INSERT INTO {schema}.cube_unit VALUES (1, 'SPA', 1, 'SPA', 1);
-             INSERT INTO {schema}.cube_period SELECT 1, 'SPA', 'WEEK', date '2024-01-07' + 7 * i FROM generate_series(0, 39) i;
+             INSERT INTO {schema}.cube_period SELECT 1, 'SPA', 'WEEK', date '2024-01-07' + 7 * i, date '2024-01-13' + 7 * i FROM generate_series(0, 39) i;
              INSERT INTO {schema}.cube_member SELECT 1, 'SPA', 1, u FROM generate_series(1, {users}) u;
              INSERT INTO {schema}.cube_spa_week SELECT 1, u, 1, date '2024-01-07' + 7 * i, (u * i) % 3, 0, 0, 0, 1 + (u + i * i) % 97, 1, 0, 0, 0, 0, 0
                  FROM generate_series(1, {users}) u, generate_series(0, 39) i WHERE (u * 31 + i * 17) % 11 < 2 + u % 8;
