@@ -24,7 +24,7 @@ def dense(database, level, grain):
     import pandas_sklearn
     host, user = os.environ.get("PGHOST", "/var/run/postgresql"), os.environ.get("PGUSER", "postgres")
     uri = f"postgresql://{user}@{quote(host, safe='')}:{os.environ.get('PGPORT', '5432')}/{database}"
-    rows = pandas_sklearn.read(uri, pandas_sklearn.DENSE.format(level=level, grain=grain, part=f"{level}_{grain}".lower()), "adbc")
+    rows = pandas_sklearn.read(uri, pandas_sklearn.DENSE.format(level=level, grain=grain, part=f"{level}_{grain}".lower(), columns="", joins=""), "adbc")
     return StandardScaler().fit_transform(np.log1p(rows[pandas_sklearn.FEATURES].to_numpy(dtype=np.float64)))
 
 

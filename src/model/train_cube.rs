@@ -3,6 +3,7 @@
 //! Three steps: the target says which rows take part and what they are, a pass over the part makes features of them and
 //! merges those that are alike ([`super::training_set`]), the engine trains.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::sync::Arc;
@@ -157,6 +158,7 @@ impl Request {
             periods: &periods,
             seed: self.training.seed,
             share,
+            last: RefCell::default(),
         };
         let (classes, names) = self.target.classes(&context)?;
         let wanted = Wanted {
@@ -169,6 +171,8 @@ impl Request {
         let Some(prepared) = wanted.prepare(classes)? else {
             return Ok(None);
         };
+        // training needs the room
+        drop(ground.last.take());
         let trained = self.train(&context, &prepared, &names)?;
         self.finish(prepared, trained, &periods).map(Some)
     }

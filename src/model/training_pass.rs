@@ -1,7 +1,9 @@
 //! Goes over the rows of a part of the cube and collects those that a classifier is trained on.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use empatia_engine::context::{Context, Reservation};
 use empatia_engine::feature::{Basis, Census, FeatureRecipe, Target, TrainingRows, UnitRows};
@@ -32,6 +34,8 @@ pub(super) struct Ground<'a> {
     pub seed: u64,
     /// Share of the students that take part.
     pub share: f64,
+    /// What the client that was read last consists of: most are the only one, and are gone over twice.
+    pub last: RefCell<Option<(i32, Rc<Structure>)>>,
 }
 
 /// What tells merged rows apart.
@@ -121,7 +125,7 @@ impl Ground<'_> {
         mut on_unit: impl FnMut(&Build, i64, &UnitRows<'_>) -> Result<()>,
     ) -> Result<()> {
         for build in self.builds {
-            let structure = Structure::read(self.ctx, self.part, build, None)?;
+            let structure = self.structure(build)?;
             let rows = CubeRows {
                 ctx: self.ctx,
                 part: self.part,
@@ -138,6 +142,16 @@ impl Ground<'_> {
             )?;
         }
         Ok(())
+    }
+
+    fn structure(&self, build: &Build) -> Result<Rc<Structure>> {
+        let last = self.last.take().filter(|(client, _)| *client == build.client);
+        let structure = match last {
+            Some((_, structure)) => structure,
+            None => Rc::new(Structure::read(self.ctx, self.part, build, None)?),
+        };
+        self.last.replace(Some((build.client, Rc::clone(&structure))));
+        Ok(structure)
     }
 
     /// Counts the rows of each student by class.
