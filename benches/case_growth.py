@@ -5,6 +5,8 @@ import threading
 import time
 from pathlib import Path
 
+import psycopg
+
 import harness
 from harness import HERE, connect, say
 
@@ -61,12 +63,17 @@ def measure(millions, repetitions, keep):
                 session.execute(f"SET empatia.memory_limit = '{budget}'")
                 pid = session.execute("SELECT pg_backend_pid()").fetchone()[0]
                 session.execute("TRUNCATE analytics.cube")
-                with PeakMemory(pid) as memory:
-                    began = time.perf_counter()
-                    stored = session.execute("SELECT sum(stored_rows) FROM empatia.build_cube(full_build => true)").fetchone()[0]
-                    seconds.append(time.perf_counter() - began)
+                try:
+                    with PeakMemory(pid) as memory:
+                        began = time.perf_counter()
+                        stored = session.execute("SELECT sum(stored_rows) FROM empatia.build_cube(full_build => true)").fetchone()[0]
+                        seconds.append(time.perf_counter() - began)
+                except psycopg.errors.OutOfMemory as problem:
+                    found[budget] = {"refused": str(problem).splitlines()[0]}
+                    break
                 peaks.append(memory.peak)
-        found[budget] = {"seconds": seconds, "peak": max(peaks), "stored": int(stored)}
+        if seconds:
+            found[budget] = {"seconds": seconds, "peak": max(peaks), "stored": int(stored)}
     if not keep:
         with connect("postgres") as admin:
             admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
@@ -78,12 +85,16 @@ def run(report, repetitions, keep=False, sizes=(1, 10), **_):
     for millions in sorted(sizes):
         found = measure(millions, 1 if millions >= 100 else min(repetitions, 3), keep)
         for budget, now in found.items():
+            work = f"{millions} million interactions, build of 5 levels x {', '.join(GRAINS)}, empatia.memory_limit = {budget}"
+            if "refused" in now:
+                report.add(CASE, work, bar=f"peak ≤ {budget}", met=False, note="refused: " + now["refused"])
+                continue
             limit = {"1GB": 1024, "512MB": 512}[budget]
             met, note = now["peak"] <= limit, f"{now['stored']:,} cells, peak memory {now['peak']:.0f} MB".replace(",", " ")
             bar = f"peak ≤ {budget}"
             median = harness.statistics.median(now["seconds"])
-            if millions / 10 in before:
+            if budget in before.get(millions / 10, {}):
                 times = median / before[millions / 10][budget]
                 met, note, bar = met and times <= 11, note + f"; {times:.1f}x the time of {millions // 10} million", bar + ", ≤ 11x the time of a tenth"
-            report.add(CASE, f"{millions} million interactions, build of 5 levels x {', '.join(GRAINS)}, empatia.memory_limit = {budget}", ours=now["seconds"], bar=bar, met=met, note=note)
-        before[millions] = {budget: harness.statistics.median(now["seconds"]) for budget, now in found.items()}
+            report.add(CASE, work, ours=now["seconds"], bar=bar, met=met, note=note)
+        before[millions] = {budget: harness.statistics.median(now["seconds"]) for budget, now in found.items() if "seconds" in now}
