@@ -25,6 +25,8 @@ pub(super) struct Learning {
     impute: Imputation,
     /// Whether the rounds of boosting are chosen on the latest periods.
     by_time: bool,
+    /// Columns of the table, before categories become several; 0: not known yet.
+    columns: usize,
     seed: u64,
 }
 
@@ -40,11 +42,18 @@ impl Learning {
             balanced: training.class_weight == ClassWeighting::Balanced,
             impute: training.impute,
             by_time: matches!(training.split, Split::Time { .. }),
+            columns: 0,
             seed: training.seed,
         };
         learning.check_names(asked.keys())?;
         learning.check()?;
         Ok(learning)
+    }
+
+    /// With defaults for a table of so many columns.
+    pub(super) fn for_columns(mut self, columns: usize) -> Self {
+        self.columns = columns;
+        self
     }
 
     /// With the values of `candidate` instead.
@@ -134,14 +143,14 @@ impl Learning {
                 "seed": self.seed,
             }),
             Algorithm::GradientBoosting => json!({
-                "rounds": 500,
-                "learning_rate": 0.05,
+                "rounds": 1000,
+                "learning_rate": 0.03,
                 "max_leaves": 12,
                 "min_leaf": boosting_leaf(weight),
-                "l2": 1.0,
+                "l2": (boosting_leaf(weight) / 8.0).clamp(1.0, 5.0),
                 "row_fraction": 0.8,
-                "column_fraction": 0.6,
-                "early_stopping": 40,
+                "column_fraction": boosting_columns(self.columns),
+                "early_stopping": 60,
                 "seed": self.seed,
             }),
             Algorithm::DecisionTree => {
@@ -200,6 +209,13 @@ fn forest_leaf(weight: f64) -> f64 {
 /// Least weight of a boosted tree's leaf.
 fn boosting_leaf(weight: f64) -> f64 {
     (weight.max(0.0).sqrt() / 4.0).clamp(5.0, 100.0).round()
+}
+
+/// Share of the columns that a boosted tree sees. One of a dozen leaves splits at a dozen columns at most: some twenty to choose from
+/// are enough, and trees that see different ones add more to each other.
+fn boosting_columns(columns: usize) -> f64 {
+    let share = 20.0 / columns.max(1) as f64;
+    (share.clamp(0.1, 0.6) * 100.0).round() / 100.0
 }
 
 /// Levels up to which a category is one column per level for trees.

@@ -20,6 +20,7 @@ pub(super) fn candidates(training: &Training, ground: &Ground) -> Result<(Vec<Ca
             continue;
         }
         let algorithm = learning.algorithm;
+        let learning = learning.for_columns(ground.table.columns().len());
         match one(training, ground, learning, found.is_empty()) {
             Ok(candidate) => found.push(candidate),
             Err(EngineError::Cancelled) if !found.is_empty() && ground.is_time_up() => {
