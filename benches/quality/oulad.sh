@@ -5,6 +5,7 @@
 #   LOADED=1 benches/quality/oulad.sh  the database oulad_quality of the server of the PG* variables holds the data of an earlier run
 # Forum clicks are posts. OULAD does not say on which date a presentation began, only the month: all are laid on its first Saturday. A row is that of the
 # last week that has ended by the 30th or 60th day, so weeks begin on the weekday that makes this day their last: Tuesday for 30 days, Thursday for 60.
+# OULAD counts whole days, which are those of the university: in another zone a day's last second lies on the next day in summer.
 # shellcheck source=scripts/pg.sh
 source "$(dirname "$0")/../../scripts/pg.sh"
 # shellcheck source=scripts/oulad.sh
@@ -17,7 +18,7 @@ query() { printf '%s\n' "$1" | psql -XAtq -v ON_ERROR_STOP=1; }
 if [ -z "${LOADED:-}" ]; then
   oulad_start oulad_quality "$DATA"
   query "SELECT count(*) FROM empatia.create_warehouse(); SELECT empatia.add_client('ou', 'Open University', 'Europe/London');
-         SELECT empatia.add_source('ou', 'oulad', 'oulad', '{\"forum_as_posts\": \"true\", \"start_weekday\": \"6\"}')" > /dev/null
+         SELECT empatia.add_source('ou', 'oulad', 'oulad', '{\"forum_as_posts\": \"true\", \"start_weekday\": \"6\", \"time_zone\": \"Europe/London\"}')" > /dev/null
   step "load" query "SELECT count(*) FROM empatia.load('ou')"
   # put aside while clicks alone are looked at
   query "CREATE TABLE public.assignments AS TABLE dw.fact_assignment"
