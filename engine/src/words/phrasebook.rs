@@ -10,7 +10,7 @@ use crate::feature::ACTIVITY_IN;
 /// The words for a feature: a row of the table `feature_text`. Texts are templates (see `template.rs`).
 ///
 /// Names that begin with `_` are patterns: `_lag1`, `_lag` and `_sum` say when a measure was, around its `{phrase}`; `_despite` is around
-/// the phrase of what speaks against; `_activity_in` is for the use of each kind of lectures, whose `{name}` it has; `_other` is for features that have no row, such as attributes.
+/// the phrase of what speaks against; `_activity_in` is for the use of each kind of lectures, whose `{name}` is what `_kind_NAME` calls it; `_other` is for features that have no row, such as attributes.
 #[derive(Debug, Clone, Default)]
 pub struct FeatureText {
     pub feature: String,
@@ -35,9 +35,9 @@ pub enum Format {
     Decimal,
     /// A share of 0..1, by what is typical; two thirds are never little and a third is never much.
     Percent,
-    /// Below zero, zero, above zero.
+    /// Below zero, zero, above zero; `{size}` is the number without its sign.
     Signed,
-    /// A percentile of 0..1: below or above the middle; `{complement}` is the rest.
+    /// A share of 0..1 of the others: below or above the middle; `{percentile}` is that of 100, `{complement}` the rest.
     Rank,
     /// Periods since something; `{capped}` is known for those at least as long ago as one looked.
     Since,
@@ -180,10 +180,14 @@ impl Entry {
         let parse = |text: &Option<String>| text.as_deref().map(Template::parse);
         let when = pattern.and_then(|text| parse(&text.middle).map(|middle| (middle, parse(&text.missing))));
         let of_kind = kind.and_then(|_| texts.get("_activity_in"));
+        let called = |kind| {
+            let text = texts.get(format!("_kind_{kind}").as_str());
+            text.and_then(|text| text.middle.as_deref()).unwrap_or(kind)
+        };
         let text = known.or(of_kind).or_else(|| texts.get("_other"));
         let name = text
             .and_then(|text| text.name.clone())
-            .unwrap_or_else(|| kind.filter(|_| of_kind.is_some()).unwrap_or(column).to_owned());
+            .unwrap_or_else(|| kind.filter(|_| of_kind.is_some()).map_or(column, called).to_owned());
         let middle = text
             .and_then(|text| text.middle.as_deref())
             .unwrap_or("{name}: {value}");
@@ -320,6 +324,11 @@ impl Entry {
                 Format::Count | Format::Decimal | Format::Since => numbered(value),
             }),
             ("complement", Shown::Number(value)) => Some(as_text(book.language.percent(1.0 - value))),
+            // a rank counts half of those alike: nobody is called below or above a share of the others
+            ("percentile", Shown::Number(value)) => {
+                (!value.is_nan()).then(|| counted((value * 100.0).round().clamp(0.0, 100.0) as usize))
+            }
+            ("size", Shown::Number(value)) => (!value.is_nan()).then(|| numbered(value.abs())),
             ("capped", Shown::Number(value)) => (value >= book.window as f64).then(|| as_text(String::new())),
             ("assigned", _) => self.known(self.assigned, row).filter(|n| *n > 0.0).map(numbered),
             ("submitted", _) => self.known(self.submitted, row).map(numbered),

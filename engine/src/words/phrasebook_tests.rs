@@ -91,17 +91,35 @@ fn book() -> Phrasebook {
             ["", "", "{phrase} nos últimos {window} períodos", "", ""],
         ),
         text("_despite", Format::Count, ["", "", "apesar de {phrase}", "", ""]),
+        text(
+            "days_early",
+            Format::Signed,
+            [
+                "no dia do prazo",
+                "{size} {size|dia|dias} depois do prazo",
+                "no dia do prazo",
+                "{size} {size|dia|dias} antes do prazo",
+                "",
+            ],
+        ),
+        text(
+            "sum_rank",
+            Format::Rank,
+            ["", "baixa ({percentile})", "no meio", "alta ({percentile})", ""],
+        ),
+        text("_activity_in", Format::Count, ["", "", "{value} em {name}", "", ""]),
+        text("_kind_quiz", Format::Count, ["", "", "testes", "", ""]),
     ];
     let typical = Some(Typical { low: 1.0, high: 4.0 });
     let columns = COLUMNS.map(String::from);
     let share = Some(Typical { low: 0.7, high: 0.9 });
     let known = [
-        None, typical, typical, typical, None, None, None, share, None, typical, typical,
+        None, typical, typical, typical, None, None, None, share, None, typical, typical, None, None, None, None,
     ];
     Phrasebook::new(Language::Portuguese, &texts, &columns, &known, 5)
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 15] = [
     "assigned_exercises",
     SUBMITTED,
     "posts",
@@ -113,6 +131,10 @@ const COLUMNS: [&str; 11] = [
     "bairro",
     "submitted_exercises_sum",
     "submitted_exercises_lag1",
+    "days_early",
+    "sum_rank",
+    "activity_in_quiz",
+    "activity_in_novo",
 ];
 
 /// With seven exercises to be handed in.
@@ -168,6 +190,24 @@ fn direction_place_and_share_have_their_own_words() {
     assert_eq!(say("grade_avg", 0.68, true), "média 68 %");
     assert_eq!(say("grade_avg", 0.3, true), "baixa (30 %)");
     assert_eq!(say("grade_avg", f64::NAN, false), "apesar de estar sem nota");
+}
+
+#[test]
+fn what_words_say_already_the_number_does_not_repeat_as_a_sign() {
+    // "2 days after", never "after (-2 days)"
+    assert_eq!(say("days_early", -2.0, true), "2 dias depois do prazo");
+    assert_eq!(say("days_early", -1.0, true), "1 dia depois do prazo");
+    assert_eq!(say("days_early", 8.0, false), "apesar de 8 dias antes do prazo");
+    assert_eq!(say("days_early", 0.0, true), "no dia do prazo");
+    // a rank counts half of those alike: where one half is idle, the idle are at 25, and yet not below 75 % of the class
+    assert_eq!(say("sum_rank", 0.25, true), "baixa (25)");
+    assert_eq!(say("sum_rank", 0.996, true), "alta (100)");
+}
+
+#[test]
+fn kinds_of_lectures_are_called_what_the_table_calls_them() {
+    assert_eq!(say("activity_in_quiz", 3.0, true), "3 em testes");
+    assert_eq!(say("activity_in_novo", 3.0, true), "3 em novo");
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct Judge<'a> {
     model: &'a ClassifierModel,
     explainer: OnceLock<ClassifierExplainer>,
     book: Phrasebook,
+    /// Of each column, see [`family`].
+    families: Vec<u8>,
     /// Of each thread.
     words: Mutex<Vec<Words>>,
 }
@@ -65,6 +67,7 @@ impl<'a> Judge<'a> {
             .collect();
         let book = Phrasebook::new(language, texts, &columns, &typical, window);
         Self {
+            families: columns.iter().map(|name| family(name)).collect(),
             model,
             explainer: OnceLock::new(),
             book,
@@ -161,7 +164,7 @@ impl<'a> Judge<'a> {
         words: &mut Words,
     ) -> [i64; REASONS] {
         let mut reasons = [0; REASONS];
-        for (reason, (column, contribution)) in reasons.iter_mut().zip(strongest(found.of(row))) {
+        for (reason, (column, contribution)) in reasons.iter_mut().zip(strongest(found.of(row), &self.families)) {
             let supports = contribution > 0.0;
             let value = columns[column].map_or(Value::Number(f64::NAN), |values| value_of(values, row));
             let bits = match (value, columns[column]) {
@@ -190,15 +193,33 @@ struct Words {
     texts: Dictionary,
 }
 
-/// The contributions that are largest, whatever their sign, largest first; the first column of equal ones.
-fn strongest(contributions: &[f64]) -> impl Iterator<Item = (usize, f64)> {
+/// Columns that say the same where there is little to tell, as the grades of who was graded once: of each family one reason is enough.
+/// 0: a family of its own.
+fn family(column: &str) -> u8 {
+    match column {
+        "grade_avg" | "due_grade" | "last_grade" | "lowest_grade" => 1,
+        "days_early" | "last_days_early" => 2,
+        _ => 0,
+    }
+}
+
+/// The contributions that are largest, whatever their sign, largest first; the first column of equal ones, one of each family.
+fn strongest<'f>(contributions: &[f64], families: &'f [u8]) -> impl Iterator<Item = (usize, f64)> + 'f {
     let mut top = [(usize::MAX, 0.0f64); REASONS];
     for (column, value) in contributions.iter().enumerate() {
-        let place = top.iter().position(|(_, other)| value.abs() > other.abs());
-        if let Some(place) = place {
-            top[place..].rotate_right(1);
-            top[place] = (column, *value);
+        let Some(place) = top.iter().position(|(_, other)| value.abs() > other.abs()) else {
+            continue;
+        };
+        let own = families.get(column).copied().unwrap_or(0);
+        let is_alike = |(other, _): &(usize, f64)| own > 0 && families.get(*other) == Some(&own);
+        match top.iter().position(is_alike) {
+            // a stronger one of the family is there
+            Some(alike) if alike < place => continue,
+            // takes its place
+            Some(alike) => top[place..=alike].rotate_right(1),
+            None => top[place..].rotate_right(1),
         }
+        top[place] = (column, *value);
     }
     top.into_iter().take_while(|(column, _)| *column != usize::MAX)
 }
@@ -275,11 +296,37 @@ mod tests {
 
     #[test]
     fn the_strongest_are_the_largest_whatever_their_sign() {
-        let of = |values: &[f64]| strongest(values).collect::<Vec<_>>();
+        let of = |values: &[f64]| strongest(values, &[]).collect::<Vec<_>>();
         assert_eq!(of(&[0.1, -0.5, 0.0, 0.3, 0.2]), [(1, -0.5), (3, 0.3), (4, 0.2)]);
         assert_eq!(of(&[0.0, -0.0, 0.2]), [(2, 0.2)]);
         assert_eq!(of(&[1.0, -1.0, 1.0, -1.0]), [(0, 1.0), (1, -1.0), (2, 1.0)]);
         assert!(of(&[]).is_empty());
+    }
+
+    #[test]
+    fn of_columns_that_say_the_same_only_the_strongest_is_a_reason() {
+        // who was graded once has four columns with that one grade; they were all three reasons
+        let names = [
+            "posts",
+            "grade_avg",
+            "due_grade",
+            "last_grade",
+            "accesses",
+            "days_early",
+        ];
+        let families = names.map(family);
+        let of = |values: [f64; 6]| {
+            strongest(&values, &families)
+                .map(|(at, _)| names[at])
+                .collect::<Vec<_>>()
+        };
+        let grades_first = of([0.1, 0.5, 0.7, -0.6, 0.2, 0.0]);
+        assert_eq!(grades_first, ["due_grade", "accesses", "posts"]);
+        // a stronger one takes the place of a weaker one that was among the three
+        assert_eq!(of([0.4, 0.3, 0.0, 0.6, 0.5, 0.2]), ["last_grade", "accesses", "posts"]);
+        assert_eq!(of([0.4, 0.3, 0.0, 0.35, 0.5, 0.2]), ["accesses", "posts", "last_grade"]);
+        // of equal ones the first
+        assert_eq!(of([0.0, 0.3, 0.3, -0.3, 0.0, 0.3]), ["grade_avg", "days_early"]);
     }
 
     #[test]
