@@ -38,7 +38,8 @@ COMMENT ON FUNCTION empatia._confusion(bytea) IS 'rows of each class by what the
 COMMENT ON FUNCTION empatia._roc_curve(bytea, text) IS 'points of the ROC curve of an encoded evaluation';
 COMMENT ON FUNCTION empatia._pr_curve(bytea, text) IS 'points of the precision-recall curve of an encoded evaluation';
 COMMENT ON FUNCTION empatia._calibration(bytea, text, integer) IS 'predicted probability against observed share, of an encoded evaluation';
-COMMENT ON FUNCTION empatia._fairness(bytea, integer[], bigint[], text[]) IS 'recall, precision and selection rate per group of students, of an encoded evaluation';
+COMMENT ON FUNCTION empatia._table_key(text) IS 'the key by which the evaluation of a model of a table knows a student';
+COMMENT ON FUNCTION empatia._fairness(bytea, bigint[], text[]) IS 'recall, precision and selection rate per group of students, of an encoded evaluation';
 COMMENT ON FUNCTION empatia._compare_evaluations(bytea, bytea) IS 'how much lower the log loss of one evaluation is than that of another of the same rows, or of the shares of the classes, with its standard error';
 COMMENT ON FUNCTION empatia._pack_model(jsonb, bytea, bytea) IS 'a row of the registry, a model and its evaluation as one checksummed value';
 COMMENT ON FUNCTION empatia._unpack_model(bytea) IS 'what _pack_model() made, with model and evaluation checked';

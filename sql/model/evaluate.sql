@@ -78,6 +78,29 @@ END
 $$;
 COMMENT ON FUNCTION empatia.feature_importance(bigint) IS 'features, most important first: mean |SHAP| and permutation out of fold (by how much the metric worsens), share of the gain of the splits';
 
+-- A student is in one group. Who has one value in one enrolment (or row of the table) and another in the next is in the group of both.
+CREATE FUNCTION empatia._groups_sql(m empatia.model, attribute text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF m.relation IS NULL THEN
+        RETURN empatia._render('SELECT empatia._student_key(v.client_id, v.user_id), v.value FROM (
+                SELECT s.client_id, s.user_id, coalesce(e.attributes ->> $2, s.attributes ->> $2) AS value
+                FROM {dw}.student s LEFT JOIN {dw}.enrolment e ON (e.client_id, e.user_id) = (s.client_id, s.user_id)
+                WHERE $1 IS NULL OR s.client_id = $1) v');
+    ELSIF coalesce(m.recipe -> 'key', '[]') = '[]' THEN
+        PERFORM empatia._fail('object_not_in_prerequisite_state', format('model %s was trained without a key, so its rows cannot be told apart', m.version),
+            'Train with key => ''{column}'', the columns that say which student a row is of.');
+    ELSIF to_regclass(m.relation) IS NULL THEN
+        PERFORM empatia._fail('undefined_table', format('the relation %s that model %s was trained on is not there', m.relation, m.version));
+    END IF;
+    PERFORM empatia._check_columns('attribute', m.relation::regclass, ARRAY[attribute]);
+    PERFORM empatia._check_columns('key', m.relation::regclass, ARRAY(SELECT jsonb_array_elements_text(m.recipe -> 'key')));
+    RETURN format('SELECT empatia._table_key(%s), %I::text FROM %s WHERE $1 IS NULL AND $2 IS NOT NULL',
+        empatia._key_sql(ARRAY(SELECT jsonb_array_elements_text(m.recipe -> 'key'))), attribute, m.relation::regclass);
+END
+$$;
+COMMENT ON FUNCTION empatia._groups_sql(empatia.model, text) IS 'query of the key of each student of a model and a value of an attribute, maybe several; $1 is the client, $2 the attribute';
+
 CREATE FUNCTION empatia.fairness(version bigint, attribute text)
 RETURNS TABLE (attribute_value text, students bigint, rows double precision, recall double precision, recall_low double precision, recall_high double precision,
     "precision" double precision, precision_low double precision, precision_high double precision,
@@ -90,13 +113,14 @@ BEGIN
     IF attribute IS NULL OR attribute = '' THEN
         PERFORM empatia._fail('null_value_not_allowed', 'expected the name of an attribute of students, found nothing');
     END IF;
-    EXECUTE empatia._render('SELECT array_agg(s.client_id) AS clients, array_agg(s.user_id) AS users, array_agg(s.attributes ->> $2) AS groups FROM {dw}.student s
-            WHERE s.attributes ? $2 AND ($1 IS NULL OR s.client_id = $1)') INTO known USING m.client_id, attribute;
-    IF known.users IS NULL THEN
-        PERFORM empatia._fail('invalid_parameter_value', format('no student has an attribute "%s"', attribute),
-            'The attributes are the keys of the column attributes of the table student.');
+    EXECUTE format('SELECT array_agg(g.student) AS students, array_agg(g.value) AS groups FROM (
+            SELECT v.student, string_agg(DISTINCT v.value, '', '') AS value FROM (%s) v (student, value) WHERE v.student IS NOT NULL AND v.value IS NOT NULL GROUP BY 1) g',
+            empatia._groups_sql(m, attribute)) INTO known USING m.client_id, attribute;
+    IF known.students IS NULL THEN
+        PERFORM empatia._fail('invalid_parameter_value', format('no student has an attribute "%s"', attribute), CASE WHEN m.relation IS NULL THEN
+            'The attributes are the keys of the column attributes of the tables student and enrolment.' ELSE 'The column is empty.' END);
     END IF;
-    RETURN QUERY SELECT * FROM empatia._fairness(empatia._evaluation(version), known.clients, known.users, known.groups);
+    RETURN QUERY SELECT * FROM empatia._fairness(empatia._evaluation(version), known.students, known.groups);
 END
 $$;
-COMMENT ON FUNCTION empatia.fairness(bigint, text) IS 'recall, precision and share called positive per group of a student attribute, out of fold, with 95 % Wilson intervals; students without it: attribute_value null';
+COMMENT ON FUNCTION empatia.fairness(bigint, text) IS 'recall, precision and share called positive per group of an attribute of students or enrolments, or of a column of the table, out of fold, with 95 % Wilson intervals; students without it are left out';

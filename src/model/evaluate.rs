@@ -6,7 +6,6 @@ use empatia_engine::classifier::{Evaluation, Share};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use super::training_pass::student_key;
 use crate::error::{Error, Result};
 use crate::pg::threads::run_interruptible;
 
@@ -116,14 +115,13 @@ fn calibration(
     Ok(TableIterator::new(rows))
 }
 
-/// Recall, precision and selection rate of the positive class per group of students: user `users[i]` of client `clients[i]` is in
-/// `groups[i]`, null being no group of its own.
+/// Recall, precision and selection rate of the positive class per group of students: the one that the evaluation knows as `students[i]` is
+/// in `groups[i]`, null being no group of its own.
 #[pg_extern(name = "_fairness", stable, parallel_unsafe)]
 #[allow(clippy::type_complexity)]
 fn fairness(
     evaluation: &[u8],
-    clients: Vec<i32>,
-    users: Vec<i64>,
+    students: Vec<i64>,
     groups: Vec<Option<String>>,
 ) -> Result<
     TableIterator<
@@ -146,13 +144,10 @@ fn fairness(
     ErrorReport,
 > {
     let evaluation = decoded(evaluation)?;
-    let students = clients
-        .iter()
-        .zip(&users)
-        .map(|(client, user)| student_key(*client, *user));
     let group_of: HashMap<u64, String> = students
+        .into_iter()
         .zip(groups)
-        .filter_map(|(student, group)| Some((student, group?)))
+        .filter_map(|(student, group)| Some((student as u64, group?)))
         .collect();
     let found = evaluation.by_group(&group_of).map_err(Error::from)?;
     let rows: Vec<_> = found

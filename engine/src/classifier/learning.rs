@@ -127,7 +127,7 @@ impl Learning {
     pub(super) fn parameters(&self, weight: f64) -> Map<String, Value> {
         let defaults = match self.algorithm {
             Algorithm::RandomForest => json!({
-                "trees": 300,
+                "trees": forest_trees(weight),
                 "min_leaf": forest_leaf(weight),
                 "seed": self.seed,
             }),
@@ -204,6 +204,14 @@ fn with_median(treatment: &mut Treatment) {
 fn forest_leaf(weight: f64) -> f64 {
     let weight = weight.max(0.0);
     (weight.sqrt() / 10.0).max(weight / 600.0).clamp(1.0, 100.0).round()
+}
+
+/// Trees of a forest: 300 as long as they are small, then fewer, down to 100. Explaining a row visits every leaf of every tree, and leaves of
+/// a hundred rows vary little from tree to tree.
+fn forest_trees(weight: f64) -> usize {
+    (300.0 * (20_000.0 / weight.max(1.0)).sqrt())
+        .clamp(100.0, 300.0)
+        .round() as usize
 }
 
 /// Least weight of a boosted tree's leaf.
@@ -295,5 +303,40 @@ impl Learner for Learning {
                 Fitted::GradientBoosting(params.check()?.fit(ctx, &set, None)?.model)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boosted_trees_choose_among_twenty_columns_and_never_from_a_tenth_or_all_of_them() {
+        // twenty of 133; at least a tenth, at most six in ten; 0: before the table is known
+        let shares = [0, 16, 38, 133, 1_000].map(boosting_columns);
+        assert_eq!(shares, [0.6, 0.6, 0.53, 0.15, 0.1]);
+    }
+
+    #[test]
+    fn defaults_that_go_by_the_table_reach_the_algorithm() {
+        let learning = Learning::new(Algorithm::GradientBoosting, &Map::new(), &Training::default()).unwrap();
+        let given = learning.clone().for_columns(133).parameters(22_000.0);
+        // a leaf is sqrt(22000) / 4 = 37 rows, the penalty an eighth of that
+        assert_eq!(
+            [&given["column_fraction"], &given["min_leaf"], &given["l2"]],
+            [&json!(0.15), &json!(37.0), &json!(4.625)]
+        );
+        let asked: Map<String, Value> = [("column_fraction".to_owned(), json!(0.9))].into_iter().collect();
+        let asked = Learning::new(Algorithm::GradientBoosting, &asked, &Training::default()).unwrap();
+        assert_eq!(
+            asked.for_columns(133).parameters(22_000.0)["column_fraction"],
+            json!(0.9)
+        );
+    }
+
+    #[test]
+    fn large_forests_have_fewer_trees() {
+        // 300 sqrt(20000 / 80000) = 150
+        assert_eq!([500.0, 20_000.0, 80_000.0, 1e9].map(forest_trees), [300, 300, 150, 100]);
     }
 }

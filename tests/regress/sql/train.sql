@@ -49,6 +49,17 @@ SELECT sum(rows) = (SELECT count(*) FROM truth) AS all_rows, abs(sum(rows * obse
 SELECT f.attribute_value, f.students, f.rows, f.rows = (SELECT count(*) FROM truth t WHERE (t.user_id % 3 = 0) = (f.attribute_value = 'noite')) AS right_rows,
        f.recall BETWEEN f.recall_low AND f.recall_high AS recall, f.selection_rate BETWEEN f.selection_low AND f.selection_high AS selection
 FROM empatia.fairness(1, 'turno') f ORDER BY 1;
+-- what the enrolment says goes before what the student says; who has two values is in the group of both, and nobody is lost or counted twice
+BEGIN;
+UPDATE dw.enrolment SET attributes = '{"turno": "tarde"}' WHERE user_id % 5 = 0;
+INSERT INTO dw.enrolment (client_id, enrolment_id, space_id, user_id, role, attributes)
+    SELECT client_id, -enrolment_id, space_id, user_id, role, '{"turno": "manhã"}' FROM dw.enrolment WHERE user_id % 10 = 0;
+SELECT f.attribute_value, f.rows = count(*) AS right_rows, f.students = count(DISTINCT t.user_id) AS right_students
+FROM truth t JOIN dw.student s USING (user_id)
+JOIN empatia.fairness(1, 'turno') f ON f.attribute_value = CASE WHEN t.user_id % 10 = 0 THEN 'manhã, tarde' WHEN t.user_id % 5 = 0 THEN 'tarde' ELSE s.attributes ->> 'turno' END
+GROUP BY f.attribute_value, f.rows, f.students ORDER BY 1;
+SELECT sum(f.rows) = (SELECT count(*) FROM truth t JOIN dw.student s USING (user_id) WHERE t.user_id % 5 = 0 OR s.attributes ? 'turno') AS all_rows FROM empatia.fairness(1, 'turno') f;
+ROLLBACK;
 SELECT count(*) = cardinality((SELECT features FROM empatia.model WHERE version = 1)) AS each_feature, bool_and(mean_abs_shap >= 0) AS shap FROM empatia.feature_importance(1);
 SELECT split_part(empatia.model_card(1, 'en'), E'\n', 1) AS english, split_part(empatia.model_card(1), E'\n', 1) AS portuguese;
 

@@ -29,6 +29,11 @@ SELECT rows, rows = (SELECT count(*) FROM school.pupil a JOIN school.pupil b ON 
 FROM empatia.train_table('lag', 'school.pupil', 'lag < 0', key => '{pupil}', time_column => 'year', target_lead => 1, algorithm => 'logistic_regression', deploy => 'always');
 SELECT c.actual, sum(c.rows) AS rows, sum(c.rows) = (SELECT count(*) FROM school.pupil a JOIN school.pupil b ON b.pupil = a.pupil AND b.year = a.year + 1 WHERE (b.lag < 0) = (c.actual = 'em risco')) AS as_joined
 FROM empatia.confusion_matrix(2) c GROUP BY c.actual ORDER BY 1;
+-- groups by any column of the table, by text what is a number; who has several is in the group of these; recall is that of the stored predictions
+SELECT f.attribute_value, f.students, f.rows, f.rows = (SELECT count(*) FROM school.pupil a JOIN school.pupil b ON b.pupil = a.pupil AND b.year = a.year + 1 WHERE a.school = f.attribute_value) AS as_joined
+FROM empatia.fairness(2, 'school') f ORDER BY 1;
+SELECT f.attribute_value, f.students, f.rows, f.recall = (SELECT value FROM empatia.evaluate(2) WHERE metric = 'recall_at_threshold') AS the_whole FROM empatia.fairness(2, 'year') f;
+SELECT empatia.fairness(2, 'shoe');
 -- forward in time: trained on 2022 -> 2023, tested on 2023 -> 2024
 SELECT m.auc IS NOT NULL AS judged
 FROM empatia.train_table('forward', 'school.pupil', 'lag < 0', key => '{pupil}', time_column => 'year', target_lead => 1, algorithm => 'logistic_regression', split => 'time', deploy => 'never') m;
