@@ -60,7 +60,7 @@ impl FactDetails {
             return Ok(());
         };
         let sql = format!(
-            "SELECT f.{unit}, f.user_id, f.lecture_id, min(f.day) FROM {dw}.fact_interaction f {of_students}
+            "SELECT f.{unit}, f.user_id, f.lecture_id, pg_catalog.min(f.day) FROM {dw}.fact_interaction f {of_students}
              WHERE f.client_id = $1 AND f.{unit} IS NOT NULL AND f.lecture_id IS NOT NULL AND f.day BETWEEN $4 AND $5
                    AND ($2 IS NULL OR f.{unit} = $2) AND ($3 IS NULL OR f.user_id = $3)
              GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
@@ -116,7 +116,7 @@ impl FactDetails {
 
     fn read_uses(&mut self, part: &Part, recipe: &FeatureRecipe, build: &Build, only: Only) -> Result<()> {
         let sql = format!(
-            "SELECT f.{unit}, f.user_id, pg_catalog.width_bucket(f.day, $5) - 1, pg_catalog.array_position($4, l.kind) - 1, sum(f.amount)::bigint
+            "SELECT f.{unit}, f.user_id, pg_catalog.width_bucket(f.day, $5) - 1, pg_catalog.array_position($4, l.kind) - 1, pg_catalog.sum(f.amount)::bigint
              FROM {dw}.fact_interaction f {of_students}
              JOIN {dw}.lecture l ON (l.client_id, l.lecture_id) = (f.client_id, f.lecture_id) AND l.kind = ANY ($4)
              WHERE f.client_id = $1 AND f.{unit} IS NOT NULL AND ($2 IS NULL OR f.{unit} = $2) AND ($3 IS NULL OR f.user_id = $3)

@@ -181,7 +181,7 @@ pub(super) fn warehouse_schema() -> Result<String> {
 fn select_students(schema: &str, names: &[String]) -> String {
     let of = |name: &String| {
         let name = quote_literal(name);
-        format!(", s.attributes ->> {name}, jsonb_typeof(s.attributes -> {name})")
+        format!(", s.attributes ->> {name}, pg_catalog.jsonb_typeof(s.attributes -> {name})")
     };
     let values: String = names.iter().map(of).collect();
     format!(
@@ -194,13 +194,13 @@ fn select_students(schema: &str, names: &[String]) -> String {
 fn select_enrolments(schema: &str, names: &[String]) -> String {
     let of = |name: &String| {
         let own = match name.as_str() {
-            "course" => "to_jsonb(c.name)",
-            "enrolled_days" => "to_jsonb((p.starts_at AT TIME ZONE k.time_zone)::date - (e.enrolled_at AT TIME ZONE k.time_zone)::date)",
+            "course" => "pg_catalog.to_jsonb(c.name)",
+            "enrolled_days" => "pg_catalog.to_jsonb((p.starts_at AT TIME ZONE k.time_zone)::date - (e.enrolled_at AT TIME ZONE k.time_zone)::date)",
             _ => "NULL",
         };
         let name = quote_literal(name);
         let value = format!("coalesce(e.attributes -> {name}, s.attributes -> {name}, {own})");
-        format!(", {value} #>> '{{}}', jsonb_typeof({value})")
+        format!(", {value} #>> '{{}}', pg_catalog.jsonb_typeof({value})")
     };
     let values: String = names.iter().map(of).collect();
     let always = names.iter().any(|name| OF_ENROLMENTS.contains(&name.as_str()));
