@@ -195,7 +195,11 @@ fn select_enrolments(schema: &str, names: &[String]) -> String {
     let of = |name: &String| {
         let own = match name.as_str() {
             "course" => "pg_catalog.to_jsonb(c.name)",
-            "enrolled_days" => "pg_catalog.to_jsonb((p.starts_at AT TIME ZONE k.time_zone)::date - (e.enrolled_at AT TIME ZONE k.time_zone)::date)",
+            // no days between moments that no calendar has
+            "enrolled_days" => {
+                "CASE WHEN pg_catalog.isfinite(p.starts_at) AND pg_catalog.isfinite(e.enrolled_at)
+                 THEN pg_catalog.to_jsonb((p.starts_at AT TIME ZONE k.time_zone)::date - (e.enrolled_at AT TIME ZONE k.time_zone)::date) END"
+            }
             _ => "NULL",
         };
         let name = quote_literal(name);
