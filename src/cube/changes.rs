@@ -151,10 +151,10 @@ pub(super) fn write(
             }
         }
         let mut ahead = moved.iter().map(|moved| moved.key);
-        ahead.by_ref().take(AHEAD).try_for_each(|key| rows.expect(key))?;
+        ahead.by_ref().take(AHEAD).try_for_each(|key| rows.announce(key))?;
         for Moved { key, delta } in moved.iter() {
-            ahead.next().map_or(Ok(()), |key| rows.expect(key))?;
-            let old = rows.find_expected()?;
+            ahead.next().map_or(Ok(()), |key| rows.announce(key))?;
+            let old = rows.find_announced()?;
             let Ok(now) = delta.moved(&old.unwrap_or_default()) else {
                 inconsistent.push(key.0);
                 continue;

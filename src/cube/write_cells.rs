@@ -143,14 +143,14 @@ fn values_of(client_id: i32, (user, unit, period_start): Key) -> [Value; 4] {
 }
 
 impl Rows<'_, '_> {
-    /// A key that is about to be gone to, see [`Editor::expect`].
-    pub fn expect(&mut self, key: Key) -> Result<()> {
-        self.editor.expect(&values_of(self.client_id, key))
+    /// A key that is about to be gone to, see [`Editor::announce`].
+    pub fn announce(&mut self, key: Key) -> Result<()> {
+        self.editor.announce(&values_of(self.client_id, key))
     }
 
-    /// Goes to the row with the key that was expected first; what it holds.
-    pub fn find_expected(&mut self) -> Result<Option<Measures>> {
-        if !self.editor.find_expected()? {
+    /// Goes to the row with the key that was announced first; what it holds.
+    pub fn find_announced(&mut self) -> Result<Option<Measures>> {
+        if !self.editor.find_announced()? {
             return Ok(None);
         }
         let values = self.editor.get::<11>().and_then(|values| measures_of(&values));

@@ -158,14 +158,14 @@ impl<'a> Editor<'a> {
             .ok_or_else(|| Error::internal("an editor has no index"))
     }
 
-    /// A key that is about to be asked for: [`Self::find_expected`] finds its row faster. Faster still where keys ascend.
-    pub fn expect(&mut self, key: &[Value]) -> Result<()> {
-        self.finder()?.expect(key)
+    /// A key that is about to be asked for: [`Self::find_announced`] finds its row faster. Faster still where keys ascend.
+    pub fn announce(&mut self, key: &[Value]) -> Result<()> {
+        self.finder()?.announce(key)
     }
 
-    /// Makes the row with the key that was expected first the current one; whether there is one.
-    pub fn find_expected(&mut self) -> Result<bool> {
-        self.finder()?.find_expected()
+    /// Makes the row with the key that was announced first the current one; whether there is one.
+    pub fn find_announced(&mut self) -> Result<bool> {
+        self.finder()?.find_announced()
     }
 
     /// Makes the row at this place, read in this transaction, the current one.

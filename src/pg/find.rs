@@ -39,11 +39,11 @@ pub fn find_rows<const K: usize, const N: usize>(
         let mut finder = Finder::new(table, index, types, slot, false);
         let find_all = || {
             let (mut keys, mut found) = (keys, 0);
-            expect(&mut finder, keys.by_ref().take(AHEAD))?;
+            announce(&mut finder, keys.by_ref().take(AHEAD))?;
             let mut position = 0;
-            while finder.is_expecting() {
-                expect(&mut finder, keys.next())?;
-                if finder.find_expected()? {
+            while finder.has_announced() {
+                announce(&mut finder, keys.next())?;
+                if finder.find_announced()? {
                     found += 1;
                     let values = values_of(slot, &numbers, columns).ok_or_else(null)?;
                     on_row(position, tid_of(slot), values)?;
@@ -65,8 +65,8 @@ pub fn find_rows<const K: usize, const N: usize>(
     }
 }
 
-fn expect<const K: usize>(finder: &mut Finder, keys: impl IntoIterator<Item = [Value; K]>) -> Result<()> {
-    keys.into_iter().try_for_each(|key| finder.expect(&key))
+fn announce<const K: usize>(finder: &mut Finder, keys: impl IntoIterator<Item = [Value; K]>) -> Result<()> {
+    keys.into_iter().try_for_each(|key| finder.announce(&key))
 }
 
 fn null() -> Error {

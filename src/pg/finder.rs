@@ -13,7 +13,7 @@ use super::value::Value;
 use crate::error::{Error, Result};
 
 const NOTHING: pg_sys::Buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
-/// So many keys had better be expected beyond the one that is found next.
+/// So many keys had better be announced beyond the one that is found next.
 pub const AHEAD: usize = 4;
 /// A page is made room on where less than so many rows like the last one fit.
 const ROOM: usize = 2;
@@ -31,13 +31,13 @@ pub(super) struct Finder {
     /// Bytes of the last row, if rows are to be changed: their new versions shall find room on the page.
     length: Option<usize>,
     /// Keys that are about to be asked for.
-    ahead: VecDeque<Expected>,
-    spare: Vec<Expected>,
+    ahead: VecDeque<Announced>,
+    spare: Vec<Announced>,
 }
 
 /// A key, and what is known of its rows.
 #[derive(Default)]
-struct Expected {
+struct Announced {
     key: Vec<Value>,
     whole: Vec<i64>,
     places: Vec<Tid>,
@@ -113,40 +113,40 @@ impl Finder {
         }
     }
 
-    /// Looks a key up in the index and asks for the memory where its row is, so that it is there when [`Self::find_expected`] comes to it: nearly all of
+    /// Looks a key up in the index and asks for the memory where its row is, so that it is there when [`Self::find_announced`] comes to it: nearly all of
     /// the time of finding a row is waiting for memory. Fast where keys come in ascending order.
-    pub fn expect(&mut self, key: &[Value]) -> Result<()> {
+    pub fn announce(&mut self, key: &[Value]) -> Result<()> {
         let typed = key.len() == self.types.len() && key.iter().zip(&self.types).all(|(value, t)| value.is_of(*t));
         if !typed {
             return Err(Error::internal("a key does not have the types of the index's columns"));
         }
-        let mut expected = self.spare.pop().unwrap_or_default();
-        expected.key.clear();
-        expected.key.extend_from_slice(key);
-        expected.buffer = NOTHING;
+        let mut announced = self.spare.pop().unwrap_or_default();
+        announced.key.clear();
+        announced.key.extend_from_slice(key);
+        announced.buffer = NOTHING;
         if let Way::Tree(tree) = &mut self.way {
-            expected.whole.clear();
-            expected.whole.extend(key.iter().map(|value| value.whole()));
+            announced.whole.clear();
+            announced.whole.extend(key.iter().map(|value| value.whole()));
             // SAFETY: by the contract of `new`.
             unsafe {
-                tree.look_up(&expected.whole, &mut expected.places);
-                if let Some(place) = expected.places.first() {
-                    expected.buffer = memory_hints::page(self.table, *place);
+                tree.look_up(&announced.whole, &mut announced.places);
+                if let Some(place) = announced.places.first() {
+                    announced.buffer = memory_hints::page(self.table, *place);
                 }
             }
         }
-        self.ahead.push_back(expected);
+        self.ahead.push_back(announced);
         Ok(())
     }
 
-    pub fn is_expecting(&self) -> bool {
+    pub fn has_announced(&self) -> bool {
         !self.ahead.is_empty()
     }
 
-    /// Whether there is a row with the key that was expected first.
-    pub fn find_expected(&mut self) -> Result<bool> {
-        let Some(expected) = self.ahead.pop_front() else {
-            return Err(Error::internal("no key is expected"));
+    /// Whether there is a row with the key that was announced first.
+    pub fn find_announced(&mut self) -> Result<bool> {
+        let Some(announced) = self.ahead.pop_front() else {
+            return Err(Error::internal("no key was announced"));
         };
         // SAFETY: by the contract of `new`.
         let found = unsafe {
@@ -158,11 +158,14 @@ impl Finder {
                 memory_hints::row(after.buffer, *place);
             }
             match &mut self.way {
-                Way::Scan { scan, keys } => scan_for(*scan, keys, &expected.key, self.slot),
-                Way::Tree(_) => expected.places.iter().any(|place| self.fetch(*place, expected.buffer)),
+                Way::Scan { scan, keys } => scan_for(*scan, keys, &announced.key, self.slot),
+                Way::Tree(_) => announced
+                    .places
+                    .iter()
+                    .any(|place| self.fetch(*place, announced.buffer)),
             }
         };
-        self.spare.push(expected);
+        self.spare.push(announced);
         Ok(found)
     }
 

@@ -43,8 +43,8 @@ mod tests {
     }
 
     fn find(editor: &mut Editor<'_>, key: &[Value]) -> Result<bool> {
-        editor.expect(key)?;
-        editor.find_expected()
+        editor.announce(key)?;
+        editor.find_announced()
     }
 
     fn places(name: &str, condition: &str) -> Vec<Tid> {

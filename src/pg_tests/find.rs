@@ -132,8 +132,8 @@ mod tests {
         let key = |u: i64| [Value::Int4(1), Value::Int8(u), Value::Int8(0), Value::Date(0)];
         edit_rows(relation("find_split"), &KEY, &N, |editor| {
             for i in 1..=500 {
-                editor.expect(&key(i * 1000))?;
-                assert!(editor.find_expected()?, "{i}");
+                editor.announce(&key(i * 1000))?;
+                assert!(editor.find_announced()?, "{i}");
                 assert_eq!(editor.get(), Some([Value::Int4(i as i32)]));
                 if i % 100 == 3 {
                     Spi::run(&format!(
