@@ -168,6 +168,13 @@ impl<'a> Editor<'a> {
         self.finder()?.find_announced()
     }
 
+    /// A place that [`Self::at`] is about to go to: soon, or after some others.
+    pub fn announce_place(&self, place: Tid, soon: bool) {
+        if let Some(finder) = &self.finder {
+            finder.announce_place(place, soon);
+        }
+    }
+
     /// Makes the row at this place, read in this transaction, the current one.
     ///
     /// # Errors

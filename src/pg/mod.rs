@@ -8,6 +8,7 @@ pub mod activity;
 pub mod append;
 mod btree;
 mod btree_page;
+pub mod buffers;
 pub mod column;
 pub mod copy_row;
 pub mod delete;
