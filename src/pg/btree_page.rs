@@ -24,7 +24,6 @@ const SPECIAL: usize = 16;
 /// Header of an entry; then come its columns, since none is null.
 const ENTRY_HEADER: usize = 8;
 
-const LEAF: u16 = 1;
 /// Deleted, or about to be: what was on it is to the right.
 const IGNORE: u16 = 4 | 16;
 
@@ -141,10 +140,6 @@ impl<B: Bytes> Page<B> {
 
     fn flags(&self) -> u16 {
         u16_at(self.bytes, self.special + 12)
-    }
-
-    pub fn is_leaf(&self) -> bool {
-        self.flags() & LEAF != 0
     }
 
     pub fn is_gone(&self) -> bool {

@@ -190,6 +190,11 @@ impl Finder {
         }
     }
 
+    /// Whether rows are found without PostgreSQL's scan: then the table is a heap like any other.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.way, Way::Tree(_))
+    }
+
     pub fn has_announced(&self) -> bool {
         !self.ahead.is_empty()
     }

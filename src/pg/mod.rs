@@ -17,6 +17,7 @@ pub mod estimate;
 pub mod find;
 mod finder;
 mod heap_pages;
+mod hot_update;
 pub mod json;
 pub mod memory;
 mod memory_hints;
