@@ -275,6 +275,9 @@ impl<'a> Editor<'a> {
             if let Some(finder) = self.finder {
                 finder.close();
             }
+            if let Some(hot) = &self.hot {
+                hot.close();
+            }
             pg_sys::AfterTriggerEndQuery(self.state);
             pg_sys::EvalPlanQualEnd(&mut *self.epq);
             pg_sys::ExecDropSingleTupleTableSlot(self.current);

@@ -73,6 +73,9 @@ pub(super) struct HotUpdate {
     changing: Vec<(usize, usize)>,
     /// The new version, aligned as rows are.
     row: Vec<u64>,
+    /// How many rows it was asked for, and how many it changed.
+    asked: u64,
+    changed: u64,
 }
 
 impl HotUpdate {
@@ -130,6 +133,8 @@ impl HotUpdate {
                 columns,
                 changing,
                 row: Vec::new(),
+                asked: 0,
+                changed: 0,
             })
         }
     }
@@ -141,6 +146,7 @@ impl HotUpdate {
     pub unsafe fn set(&mut self, slot: *mut pg_sys::TupleTableSlot, values: &[Value]) -> bool {
         // SAFETY: by contract; the row stays where it is as long as its page is pinned, and its columns never change.
         unsafe {
+            self.asked += 1;
             let slot: *mut pg_sys::BufferHeapTupleTableSlot = slot.cast();
             let (tuple, buffer) = ((*slot).base.tuple, (*slot).buffer);
             if tuple.is_null() || buffer <= 0 || !self.form(&*tuple, values) {
@@ -148,16 +154,29 @@ impl HotUpdate {
             }
             let (tuple, update) = (*tuple, &raw mut *self);
             // errors of the server must not cross Rust's frames
-            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            let done = pg_sys::ffi::pg_guard_ffi_boundary(|| {
                 LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as c_int);
                 let done = (*update).put(&tuple, buffer);
                 LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as c_int);
                 done
-            }) && {
+            });
+            if done {
                 pg_sys::pgstat_count_heap_update(self.table, true);
-                true
+                self.changed += 1;
             }
+            done
         }
+    }
+
+    /// Says what it did, for tests.
+    pub fn close(&self) {
+        // SAFETY: the table is open as long as this is used.
+        let table = unsafe { pgrx::name_data_to_str(&(*(*self.table).rd_rel).relname) };
+        pgrx::debug2!(
+            "{} of {} rows of {table} changed on their pages",
+            self.changed,
+            self.asked
+        );
     }
 
     /// Copies a row and puts the values into the copy; false for a row that is not plain.
@@ -258,17 +277,13 @@ impl HotUpdate {
         };
     }
 
-    /// # Safety
-    /// The header is one of a row on a page.
-    unsafe fn mark_old(&self, header: &mut pg_sys::HeapTupleHeaderData, next: pg_sys::ItemPointerData) {
+    fn mark_old(&self, header: &mut pg_sys::HeapTupleHeaderData, next: pg_sys::ItemPointerData) {
         header.t_infomask &= !((pg_sys::HEAP_XMAX_BITS | pg_sys::HEAP_MOVED | pg_sys::HEAP_COMBOCID) as u16);
         header.t_infomask2 &= !(pg_sys::HEAP_KEYS_UPDATED as u16);
         header.t_infomask2 |= pg_sys::HEAP_HOT_UPDATED as u16;
-        // SAFETY: on a page these are the transactions' fields.
-        unsafe {
-            header.t_choice.t_heap.t_xmax = self.transaction;
-            header.t_choice.t_heap.t_field3.t_cid = self.command;
-        }
+        // on a page these are the fields of the union: the first of them stays
+        header.t_choice.t_heap.t_xmax = self.transaction;
+        header.t_choice.t_heap.t_field3.t_cid = self.command;
         header.t_ctid = next;
     }
 
@@ -335,8 +350,7 @@ unsafe fn is_looked_at(table: pg_sys::Relation, numbers: &[i16]) -> bool {
     use pg_sys::IndexAttrBitmapKind::INDEX_ATTR_BITMAP_HOT_BLOCKING as LOOKED_AT;
     // SAFETY: by contract; whole rows are column 0 of what is looked at.
     unsafe {
-        let mut looked_at =
-            pg_sys::RelationGetIndexAttrBitmap(table, LOOKED_AT);
+        let mut looked_at = pg_sys::RelationGetIndexAttrBitmap(table, LOOKED_AT);
         if (*(*table).rd_rel).relispartition {
             let qual = pg_sys::ffi::pg_guard_ffi_boundary(|| RelationGetPartitionQual(table));
             pg_sys::pull_varattnos(qual.cast(), 1, &raw mut looked_at);
