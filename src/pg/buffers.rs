@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 /// By the number of a page the buffer that it is in, 0 for none.
 pub(super) type Places = Rc<[pg_sys::Buffer]>;
 
-/// A relation is known where it has at least one page in memory of so many, up to its last one that is.
+/// Pages that may be known per buffer, those of relations included that are not in memory up to the last one that is. A part that was appended has few pages there.
 const SPARSE: usize = 8;
 /// Bytes per buffer that looking takes at most.
 const TAKES: usize = size_of::<Page>() + SPARSE * size_of::<pg_sys::Buffer>();
@@ -91,11 +91,20 @@ fn count() -> usize {
 pub fn look() -> Known {
     let mut relations = Relations::default();
     let pages = pages(&mut relations);
-    let mut places: Vec<Vec<pg_sys::Buffer>> = relations
-        .all
-        .iter()
-        .map(|(_, pages, end)| vec![0; if *end <= SPARSE * pages { *end } else { 0 }])
-        .collect();
+    let mut places: Vec<Vec<pg_sys::Buffer>> = vec![Vec::new(); relations.all.len()];
+    let mut dense: Vec<usize> = (0..places.len()).collect();
+    dense.sort_by_key(|position| {
+        let (_, pages, end) = relations.all[*position];
+        end / pages
+    });
+    let mut room = SPARSE * count();
+    for position in dense {
+        let (.., end) = relations.all[position];
+        if end <= room {
+            room -= end;
+            places[position] = vec![0; end];
+        }
+    }
     for page in &pages {
         if let Some(buffer) = places[page.relation as usize].get_mut(page.block as usize) {
             *buffer = page.buffer;
