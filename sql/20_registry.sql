@@ -113,3 +113,21 @@ CREATE TABLE empatia.run_step (
 SELECT pg_catalog.pg_extension_config_dump('empatia.run_step', '');
 COMMENT ON TABLE empatia.run_step IS 'the steps of each run, committed one by one: other sessions see the progress';
 COMMENT ON COLUMN empatia.run_step.rows IS 'load: rows read; build: rows stored; segment: segments; train: rows trained on; classify: rows classified';
+CREATE INDEX ON empatia.run_step (run_id) WHERE status = 'running';
+
+CREATE TABLE empatia.step_tally (
+    action text NOT NULL,
+    client text,
+    level text,
+    grain text,
+    done bigint NOT NULL DEFAULT 0,
+    failed bigint NOT NULL DEFAULT 0,
+    cancelled bigint NOT NULL DEFAULT 0,
+    rows bigint NOT NULL DEFAULT 0,
+    last_success timestamptz,
+    last_seconds double precision
+);
+CREATE UNIQUE INDEX step_tally_key ON empatia.step_tally (action, coalesce(client, ''), coalesce(level, ''), coalesce(grain, ''));
+SELECT pg_catalog.pg_extension_config_dump('empatia.step_tally', '');
+COMMENT ON TABLE empatia.step_tally IS 'how the steps of all runs ended, and when each one last succeeded: metrics() need not count run_step, from which old runs may be deleted';
+COMMENT ON COLUMN empatia.step_tally.rows IS 'rows of the steps that were done';

@@ -4,9 +4,9 @@
 GRANT USAGE ON SCHEMA empatia TO PUBLIC;
 GRANT SELECT ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
     empatia.adapter, empatia.relation_column, empatia.dataset TO PUBLIC;
-GRANT SELECT ON empatia.metric, empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.source, empatia.source_cursor TO empatia_reader;
+GRANT SELECT ON empatia.metric, empatia.model, empatia.deployment, empatia.run, empatia.run_step, empatia.step_tally, empatia.source, empatia.source_cursor TO empatia_reader;
 GRANT INSERT, UPDATE, DELETE ON empatia.warehouse, empatia.setting, empatia.pipeline, empatia.label_rank, empatia.score_weight, empatia.excluded_role, empatia.feature_text,
-    empatia.adapter, empatia.dataset, empatia.source, empatia.source_cursor, empatia.deployment, empatia.run, empatia.run_step TO empatia_operator;
+    empatia.adapter, empatia.dataset, empatia.source, empatia.source_cursor, empatia.deployment, empatia.run, empatia.run_step, empatia.step_tally TO empatia_operator;
 -- Nobody writes a model in another's name, nor changes one: who made it decides what SQL retrain_table() runs.
 GRANT DELETE, INSERT (level, grain, client_id, client, name, relation, task, algorithm, target, features, parameters, metrics, date_from, date_to, rows, distinct_rows, seconds, seed,
     fingerprint, extension_version, classes, positive, threshold, students, recipe, report, encoded, evaluation) ON empatia.model TO empatia_operator;

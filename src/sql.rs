@@ -160,6 +160,7 @@ extension_sql_file!(
     name = "risk_source",
     requires = ["risk_registry"]
 );
+extension_sql_file!("../sql/risk/tally.sql", name = "risk_tally", requires = ["common"]);
 extension_sql_file!("../sql/risk/tables.sql", name = "risk_tables", requires = ["common"]);
 extension_sql_file!(
     "../sql/risk/train_table.sql",
@@ -169,7 +170,7 @@ extension_sql_file!(
 extension_sql_file!(
     "../sql/risk/predict.sql",
     name = "risk_predict",
-    requires = ["train_table", "risk_tables"]
+    requires = ["train_table", "risk_tables", "risk_tally"]
 );
 extension_sql_file!(
     "../sql/risk/drift.sql",

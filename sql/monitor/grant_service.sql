@@ -11,8 +11,11 @@ BEGIN
     FOREACH granted IN ARRAY ARRAY[
         'empatia_reader',
         format('USAGE ON SCHEMA %I, %I', w.dw_schema, w.results_schema),
-        format('SELECT ON %1$I.client, %1$I.reject, %2$I.cube_build, %2$I.drift_history, %2$I.prediction_tally', w.dw_schema, w.results_schema),
-        format('SELECT, INSERT ON %I.prediction', w.results_schema)] LOOP
+        format('SELECT ON %1$I.client, %1$I.reject, %2$I.cube_build, %2$I.drift_history', w.dw_schema, w.results_schema),
+        format('SELECT, INSERT ON %I.prediction', w.results_schema),
+        -- a call in a thousand counts the others
+        format('SELECT, INSERT, UPDATE ON %I.prediction_tally', w.results_schema),
+        format('SELECT, UPDATE ON %I.prediction_watermark', w.results_schema)] LOOP
         EXECUTE format('GRANT %s TO %I', granted, role_name);
         RETURN NEXT;
     END LOOP;

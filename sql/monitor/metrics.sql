@@ -6,11 +6,12 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- nothing was predicted yet, or it is not for this role
     IF NOT coalesce((SELECT bool_and(has_table_privilege(to_regclass(format('%I.%I', w.results_schema, t.name)), 'SELECT'))
-                     FROM empatia.warehouse w, unnest('{prediction,prediction_tally,drift_history}'::text[]) t (name)), false) THEN
+                     FROM empatia.warehouse w, unnest('{prediction,prediction_tally,prediction_watermark,drift_history}'::text[]) t (name)), false) THEN
         RETURN;
     END IF;
     RETURN QUERY EXECUTE empatia._render($q$
-        WITH counted AS MATERIALIZED (SELECT * FROM {results}.prediction_tally UNION ALL SELECT * FROM empatia._untallied('infinity')),
+        WITH counted AS MATERIALIZED (SELECT t.model, t.class, t.predictions, t.calls, t.seconds, t.within FROM {results}.prediction_tally t
+                                      UNION ALL SELECT r.model, r.class, r.predictions, r.calls, r.seconds, r.within FROM ({rest}) r),
         latency AS (SELECT c.model, sum(c.calls) AS calls, sum(c.seconds) AS seconds FROM counted c GROUP BY c.model HAVING sum(c.calls) > 0),
         bucket AS (SELECT c.model, b.bound, sum(c.within[b.place]) AS calls
                    FROM counted c, unnest('{0.001,0.002,0.005,0.01,0.02,0.05,0.1,0.25,1}'::text[]) WITH ORDINALITY b (bound, place) GROUP BY c.model, b.bound)
@@ -22,7 +23,8 @@ BEGIN
             SELECT '_bucket' AS suffix, jsonb_build_object('model', l.model, 'le', b.bound) AS labels, b.calls::double precision AS value FROM bucket b WHERE b.model = l.model
             UNION ALL SELECT '_bucket', jsonb_build_object('model', l.model, 'le', '+Inf'), l.calls::double precision
             UNION ALL SELECT '_sum', jsonb_build_object('model', l.model), l.seconds
-            UNION ALL SELECT '_count', jsonb_build_object('model', l.model), l.calls::double precision) v $q$);
+            UNION ALL SELECT '_count', jsonb_build_object('model', l.model), l.calls::double precision) v $q$, 'rest', empatia._render(empatia._tally_sql('{results}.prediction')))
+        USING 'infinity'::timestamptz;
     RETURN QUERY EXECUTE empatia._render($q$
         SELECT 'empatia_drift_psi', 'gauge', 'population stability index of the last check_drift(), by feature, score and class', jsonb_build_object('model', h.model, 'kind', h.kind, 'name', h.name), h.psi
         FROM (SELECT d.model, max(d.checked_at) AS checked_at FROM {results}.drift_history d GROUP BY d.model) last JOIN {results}.drift_history h USING (model, checked_at)
@@ -38,19 +40,18 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RETURN QUERY SELECT 'empatia_info', 'gauge', 'version of the extension', jsonb_build_object('version', empatia.version()), 1::double precision;
     RETURN QUERY
-        SELECT 'empatia_steps_total', 'counter', 'steps of the pipeline that ended', jsonb_build_object('action', s.action, 'status', s.status), count(*)::double precision
-        FROM empatia.run_step s WHERE s.status <> 'running' GROUP BY s.action, s.status
+        SELECT 'empatia_steps_total', 'counter', 'steps of the pipeline that ended', jsonb_build_object('action', s.action, 'status', e.status), sum(e.steps)::double precision
+        FROM empatia.step_tally s, LATERAL (VALUES ('done', s.done), ('failed', s.failed), ('cancelled', s.cancelled)) e (status, steps) GROUP BY s.action, e.status HAVING sum(e.steps) > 0
         UNION ALL
         SELECT 'empatia_step_rows_total', 'counter', 'rows that steps of the pipeline read, stored, trained on or classified', jsonb_build_object('action', s.action), sum(s.rows)::double precision
-        FROM empatia.run_step s WHERE s.status = 'done' AND s.rows IS NOT NULL GROUP BY s.action;
+        FROM empatia.step_tally s WHERE s.done > 0 GROUP BY s.action;
     RETURN QUERY
         WITH last AS (
-            SELECT DISTINCT ON (s.action, s.client, s.level, s.grain) s.action, s.seconds, s.finished_at,
-                   jsonb_strip_nulls(jsonb_build_object('action', s.action, 'client', s.client, 'level', s.level, 'grain', s.grain)) AS labels
-            FROM empatia.run_step s WHERE s.status = 'done' ORDER BY s.action, s.client, s.level, s.grain, s.finished_at DESC)
-        SELECT 'empatia_step_last_success_timestamp_seconds', 'gauge', 'when a step of the pipeline last succeeded', l.labels, extract(epoch FROM l.finished_at)::double precision FROM last l
+            SELECT s.last_success, s.last_seconds, jsonb_strip_nulls(jsonb_build_object('action', s.action, 'client', s.client, 'level', s.level, 'grain', s.grain)) AS labels
+            FROM empatia.step_tally s WHERE s.last_success IS NOT NULL)
+        SELECT 'empatia_step_last_success_timestamp_seconds', 'gauge', 'when a step of the pipeline last succeeded', l.labels, extract(epoch FROM l.last_success)::double precision FROM last l
         UNION ALL
-        SELECT 'empatia_step_last_duration_seconds', 'gauge', 'how long it took', l.labels, l.seconds FROM last l;
+        SELECT 'empatia_step_last_duration_seconds', 'gauge', 'how long it took', l.labels, l.last_seconds FROM last l;
     RETURN QUERY
         SELECT 'empatia_model_created_timestamp_seconds', 'gauge', 'when the classifier in use was trained', u.labels, extract(epoch FROM u.created_at)::double precision
         FROM (SELECT DISTINCT ON (d.level, d.grain, d.client_id, d.name) d.version, m.created_at,

@@ -6,11 +6,25 @@ CREATE FUNCTION empatia._pipeline_key() RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$ SELECT hashtextextended('empatia.run_pipeline', 0) $$;
 COMMENT ON FUNCTION empatia._pipeline_key() IS 'advisory lock of run_pipeline()';
 
+-- Whoever holds the lock of the pipeline is alone, so nobody waits for a row of another one.
+CREATE FUNCTION empatia._tally_step(ended empatia.run_step) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO empatia.step_tally AS t (action, client, level, grain, done, failed, cancelled, rows, last_success, last_seconds)
+    SELECT ended.action, ended.client, ended.level, ended.grain, (ended.status = 'done')::integer, (ended.status = 'failed')::integer, (ended.status = 'cancelled')::integer,
+           coalesce(ended.rows, 0), s.finished_at, s.seconds
+    FROM (SELECT) one LEFT JOIN (SELECT ended.finished_at, ended.seconds WHERE ended.status = 'done') s ON true
+    ON CONFLICT (action, coalesce(client, ''), coalesce(level, ''), coalesce(grain, '')) DO UPDATE
+    SET done = t.done + excluded.done, failed = t.failed + excluded.failed, cancelled = t.cancelled + excluded.cancelled, rows = t.rows + excluded.rows,
+        last_success = coalesce(excluded.last_success, t.last_success), last_seconds = coalesce(excluded.last_seconds, t.last_seconds)
+$$;
+COMMENT ON FUNCTION empatia._tally_step(empatia.run_step) IS 'adds a step that ended to step_tally';
+
 CREATE FUNCTION empatia._begin_run(arguments jsonb) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     id bigint;
     busy record;
+    died empatia.run_step;
 BEGIN
     -- a run of this very session that was cancelled between two steps has left its lock behind
     WHILE EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.pid = pg_backend_pid() AND l.objsubid = 1
@@ -34,7 +48,9 @@ BEGIN
     END IF;
     -- who holds the lock is alone: what still says running belongs to a session that died
     UPDATE empatia.run SET status = 'failed', finished_at = clock_timestamp(), error = 'the session ended before the run did' WHERE status = 'running';
-    UPDATE empatia.run_step SET status = 'failed', finished_at = clock_timestamp(), error = 'the session ended before the step did' WHERE status = 'running';
+    FOR died IN UPDATE empatia.run_step SET status = 'failed', finished_at = clock_timestamp(), error = 'the session ended before the step did' WHERE status = 'running' RETURNING * LOOP
+        PERFORM empatia._tally_step(died);
+    END LOOP;
     INSERT INTO empatia.run (arguments) VALUES (arguments) RETURNING run_id INTO id;
     RETURN id;
 END
@@ -117,6 +133,7 @@ BEGIN
     UPDATE empatia.run_step s SET status = state, finished_at = clock_timestamp(), rows = CASE WHEN state = 'done' THEN total END,
         seconds = extract(epoch FROM clock_timestamp() - began), error = problem
     WHERE s.run_id = run AND s.step = this;
+    PERFORM empatia._tally_step(s) FROM empatia.run_step s WHERE s.run_id = run AND s.step = this;
     COMMIT;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true); -- the caller's next expressions are ours, too
 END

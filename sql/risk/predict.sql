@@ -15,6 +15,10 @@ COMMENT ON FUNCTION empatia._prediction_table() IS 'table that predictions are r
 CREATE FUNCTION empatia.predict(model text, input jsonb, record boolean DEFAULT true, factors integer DEFAULT 5, language text DEFAULT NULL) RETURNS empatia.predict_row
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    -- as _prediction_table() has it
+    recorded CONSTANT boolean := record AND NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off';
+    -- its number before its time: see _tally_predictions()
+    own CONSTANT xid8 := CASE WHEN recorded THEN pg_current_xact_id() END;
     began CONSTANT timestamptz := clock_timestamp();
     used CONSTANT bigint := empatia._table_model(model);
     name text;
@@ -34,8 +38,7 @@ BEGIN
     END IF;
     SELECT * INTO found FROM empatia._predict(used, input, factors, coalesce(spoken, 'pt'));
     done := (NULL, name, used, found.student_id, found.risk_score, found.class, found.threshold, found.probabilities, found.factors, found.imputed, found.unknown, found.refused, false, began);
-    -- as _prediction_table() has it
-    IF record AND NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' THEN
+    IF recorded THEN
         SELECT to_regclass(format('%I.prediction', w.results_schema))::text,
                to_regclass(format('%I.%I', w.results_schema, 'prediction_' || to_char(began AT TIME ZONE 'UTC', 'YYYY_MM'))) IS NOT NULL
         INTO place, month FROM empatia.warehouse w;
@@ -50,6 +53,9 @@ BEGIN
             USING began, name, used, found.student_id, found.inputs, found.risk_score, found.class, found.threshold, found.factors, found.imputed, found.unknown,
                   extract(epoch FROM clock_timestamp() - began)::double precision * 1000;
         done.recorded := true;
+        IF done.prediction_id % 1024 = 0 AND empatia._may_tally() THEN
+            PERFORM empatia._tally_predictions();
+        END IF;
     END IF;
     RETURN done;
 END
@@ -106,10 +112,17 @@ BEGIN
     PERFORM empatia._ensure_month(began);
     RETURN QUERY EXECUTE format($q$
         WITH p AS MATERIALIZED (SELECT * FROM empatia._predict_rows($1, $2, $3, $4, $5, $6)),
-        written AS (INSERT INTO %s (predicted_at, model, version, student_id, inputs, risk_score, class, threshold, factors, imputed, unknown, origin)
-                    SELECT $7, m.name, m.version, p.student_id, p.inputs, p.risk_score, p.class, m.threshold, p.factors, p.imputed, '{}', 'relation' FROM p, empatia.model m WHERE m.version = $1)
-        SELECT p.student_id, p.risk_score, p.class, p.factors, p.imputed, $1 FROM p $q$, place)
+        written AS (INSERT INTO %1$s (predicted_at, model, version, student_id, inputs, risk_score, class, threshold, factors, imputed, unknown, origin)
+                    SELECT $7, m.name, m.version, p.student_id, p.inputs, p.risk_score, p.class, m.threshold, p.factors, p.imputed, '{}', 'relation' FROM p, empatia.model m WHERE m.version = $1
+                    RETURNING model, class),
+        tallied AS (%2$s)
+        SELECT p.student_id, p.risk_score, p.class, p.factors, p.imputed, $1 FROM p $q$, place, empatia._render(empatia._add_tally(
+            $q$ SELECT ($7 AT TIME ZONE 'UTC')::date AS day, w.model, w.class, count(*) AS predictions, 0 AS calls, 0.0 AS seconds, array_fill(0, ARRAY[9]) AS "within" FROM written w GROUP BY w.model, w.class $q$,
+            pg_current_xact_id()::text::bigint)))
         USING used, source.query, source.names, source.kinds, predict_rows.factors, spoken, began;
+    IF empatia._may_tally() THEN
+        PERFORM empatia._tally_predictions();
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION empatia.predict_rows(text, regclass, boolean, integer, text) IS 'predicts every row of a relation with a model of a table; columns that the relation lacks are imputed';

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS {results}.prediction (
 CREATE TABLE IF NOT EXISTS {results}.prediction_other PARTITION OF {results}.prediction DEFAULT;
 CREATE INDEX IF NOT EXISTS prediction_student ON {results}.prediction (student_id, predicted_at DESC);
 CREATE INDEX IF NOT EXISTS prediction_model ON {results}.prediction (model, predicted_at);
-CREATE INDEX IF NOT EXISTS prediction_time ON {results}.prediction (predicted_at);
+CREATE INDEX IF NOT EXISTS prediction_call ON {results}.prediction (predicted_at) WHERE origin = 'call';
 COMMENT ON TABLE {results}.prediction IS 'predictions of models of tables, one row each, partitioned by month; setting prediction_retention says how long they are kept';
 COMMENT ON COLUMN {results}.prediction.inputs IS 'what the model was given, by its own columns; those missing are not there';
 COMMENT ON COLUMN {results}.prediction.factors IS 'the strongest reasons, signed, with the value and in words';
@@ -35,17 +35,30 @@ CREATE TABLE IF NOT EXISTS {results}.prediction_tally (
     day date NOT NULL,
     model text NOT NULL,
     class text NOT NULL,
+    batch bigint NOT NULL,
     predictions bigint NOT NULL,
     calls bigint NOT NULL,
     seconds double precision NOT NULL,
     within bigint[] NOT NULL,
-    PRIMARY KEY (day, model, class)
+    PRIMARY KEY (day, model, class, batch)
 );
-COMMENT ON TABLE {results}.prediction_tally IS 'how many predictions there were on days that are over: metrics() need not count them, and goes on counting what retention deletes; written by maintain_predictions()';
+COMMENT ON TABLE {results}.prediction_tally IS 'how many predictions there were: metrics() counts only calls of predict() since prediction_watermark besides, and goes on counting what retention deletes';
 COMMENT ON COLUMN {results}.prediction_tally.day IS 'in UTC';
+COMMENT ON COLUMN {results}.prediction_tally.batch IS '0, or the transaction that wrote the row and shall not wait for another one: those are added to 0 later';
 COMMENT ON COLUMN {results}.prediction_tally.calls IS 'those whose latency is known: by predict(), not predict_rows()';
 COMMENT ON COLUMN {results}.prediction_tally.seconds IS 'sum of their latencies';
 COMMENT ON COLUMN {results}.prediction_tally.within IS 'how many of them took at most 1, 2, 5, 10, 20, 50, 100, 250 and 1000 ms';
+
+CREATE TABLE IF NOT EXISTS {results}.prediction_watermark (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    counted_until timestamptz NOT NULL,
+    next_until timestamptz NOT NULL,
+    next_xid xid8 NOT NULL
+);
+INSERT INTO {results}.prediction_watermark (counted_until, next_until, next_xid) VALUES ('-infinity', '-infinity', '0') ON CONFLICT DO NOTHING;
+COMMENT ON TABLE {results}.prediction_watermark IS 'how far prediction_tally has counted the calls of predict()';
+COMMENT ON COLUMN {results}.prediction_watermark.counted_until IS 'calls before this moment are counted';
+COMMENT ON COLUMN {results}.prediction_watermark.next_until IS 'calls before this moment can be counted once all transactions before next_xid are over';
 
 CREATE TABLE IF NOT EXISTS {results}.outcome (
     model text NOT NULL,
@@ -81,7 +94,7 @@ COMMENT ON FUNCTION empatia._risk_ddl() IS 'tables of predictions, outcomes and 
 CREATE FUNCTION empatia._ensure_predictions() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 BEGIN
-    IF EXISTS (SELECT FROM empatia.warehouse) AND to_regclass(empatia._render('{results}.prediction_tally')) IS NULL THEN
+    IF EXISTS (SELECT FROM empatia.warehouse) AND to_regclass(empatia._render('{results}.prediction_watermark')) IS NULL THEN
         EXECUTE empatia._render(empatia._risk_ddl());
     END IF;
     PERFORM empatia._ensure_month(clock_timestamp());
@@ -123,23 +136,6 @@ END
 $$;
 COMMENT ON FUNCTION empatia._ensure_month(timestamptz) IS 'creates the partition of predictions of a month';
 
--- Days without a tally, the present one included.
-CREATE FUNCTION empatia._untallied(until timestamptz) RETURNS TABLE (day date, model text, class text, predictions bigint, calls bigint, seconds double precision, "within" bigint[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    since timestamptz;
-BEGIN
-    EXECUTE empatia._render($q$ SELECT coalesce((max(t.day) + 1)::timestamp AT TIME ZONE 'UTC', '-infinity') FROM {results}.prediction_tally t $q$) INTO since;
-    RETURN QUERY EXECUTE empatia._render($q$
-        SELECT (p.predicted_at AT TIME ZONE 'UTC')::date, p.model, p.class, count(*), count(p.latency_ms), coalesce(sum(greatest(0, least(p.latency_ms, 86400000))) FILTER (WHERE p.latency_ms IS NOT NULL), 0) / 1000,
-               ARRAY[count(*) FILTER (WHERE p.latency_ms <= 1), count(*) FILTER (WHERE p.latency_ms <= 2), count(*) FILTER (WHERE p.latency_ms <= 5),
-                     count(*) FILTER (WHERE p.latency_ms <= 10), count(*) FILTER (WHERE p.latency_ms <= 20), count(*) FILTER (WHERE p.latency_ms <= 50),
-                     count(*) FILTER (WHERE p.latency_ms <= 100), count(*) FILTER (WHERE p.latency_ms <= 250), count(*) FILTER (WHERE p.latency_ms <= 1000)]
-        FROM {results}.prediction p WHERE p.predicted_at >= $1 AND p.predicted_at < $2 GROUP BY 1, 2, 3 $q$) USING since, until;
-END
-$$;
-COMMENT ON FUNCTION empatia._untallied(timestamptz) IS 'predictions of days that prediction_tally does not have, up to a moment, as it would have them';
-
 CREATE FUNCTION empatia.maintain_predictions(months_ahead integer DEFAULT 2) RETURNS TABLE (partition text, action text, rows bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning AS $$
 DECLARE
@@ -177,19 +173,25 @@ BEGIN
             RETURN NEXT;
         END IF;
     END LOOP;
-    -- an hour late: whoever predicts in a transaction across midnight is counted, too
-    EXECUTE empatia._render('INSERT INTO {results}.prediction_tally SELECT * FROM empatia._untallied($1)')
-        USING date_trunc('day', clock_timestamp() - interval '1 hour', 'UTC');
+    IF NOT empatia._tally_predictions() THEN
+        -- nor waited for: who counts may want a partition that this transaction has locked
+        RETURN QUERY SELECT 'prediction', 'nothing deleted: another transaction is counting, call again', 0::bigint;
+        RETURN;
+    END IF;
     oldest := date_trunc('month', clock_timestamp() - keep, 'UTC');
     FOR found IN SELECT c.oid::regclass AS part, c.relname FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
                  WHERE h.inhparent = to_regclass(empatia._render('{results}.prediction')) AND c.relname ~ '^prediction_\d{4}_\d{2}$'
                    AND make_timestamptz(substr(c.relname, 12, 4)::integer, substr(c.relname, 17, 2)::integer, 1, 0, 0, 0, 'UTC') < oldest LOOP
+        EXECUTE format('LOCK TABLE %s', found.part);
+        PERFORM empatia._tally_rest(found.part, 'infinity');
         EXECUTE format('SELECT count(*) FROM %s', found.part) INTO rows;
         EXECUTE format('DROP TABLE %s', found.part);
         partition := found.relname;
         action := 'dropped: older than ' || keep;
         RETURN NEXT;
     END LOOP;
+    EXECUTE empatia._render('LOCK TABLE {results}.prediction_other IN SHARE ROW EXCLUSIVE MODE');
+    PERFORM empatia._tally_rest(empatia._render('{results}.prediction_other')::regclass, oldest);
     EXECUTE empatia._render('DELETE FROM {results}.prediction_other WHERE predicted_at < $1') USING oldest;
     GET DIAGNOSTICS rows = ROW_COUNT;
     IF rows > 0 THEN

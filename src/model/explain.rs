@@ -24,7 +24,7 @@ use super::fact_details::{FactDetails, Only, UnitDetails};
 use super::model_cache::{is_quick, load, Kept, Models, Stored};
 use super::part::Part;
 use super::reason_texts::ReasonTexts;
-use super::student_attributes::StudentAttributes;
+use super::student_attributes::{warehouse_schema, StudentAttributes};
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{Bool, Timestamptz};
 use crate::pg::read::query_kept;
@@ -79,7 +79,7 @@ fn explain_row(
         history: ready.model.recipe.history,
         rank: ready.model.recipe.rank,
         coverage: ready.model.recipe.coverage,
-        times: Times::read(&part, client_id)?,
+        times: Times::read(&part, client_id, ready.model.recipe.coverage)?,
     };
     let attributes = cube_model::attributes(&context, level, Some(client_id), Some(user_id), &ready.model)?;
     let unit = unit(&context, &part, asked, &ready.model, &attributes)?;
@@ -132,8 +132,8 @@ const READ: [&str; 5] = ["cube_period", "cube_unit", "cube_member", "cube_assign
 
 impl Times {
     /// None where a unit that this session has read may not be shown: the role may be another than then, and what it may see.
-    fn read(part: &Part, client: i32) -> Result<Option<Self>> {
-        if !is_open(part)? {
+    fn read(part: &Part, client: i32, coverage: bool) -> Result<Option<Self>> {
+        if !is_open(part, coverage)? {
             return Ok(None);
         }
         let sql = format!(
@@ -156,10 +156,13 @@ impl Times {
     }
 }
 
-/// Whether the role may read all of the tables that a unit is read from.
-fn is_open(part: &Part) -> Result<bool> {
+/// Whether the role may read all of the tables that a unit is read from; with `coverage`, which lectures its members use is part of it.
+fn is_open(part: &Part, coverage: bool) -> Result<bool> {
     let mut tables: Vec<String> = READ.iter().map(|name| part.table(name)).collect();
     tables.push(part.table(&part.partition("cube")));
+    if coverage {
+        tables.push(format!("{}.fact_interaction", warehouse_schema()?));
+    }
     let tables: Vec<String> = tables.iter().map(quote_literal).collect();
     let sql = format!(
         "SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(t.name, 'SELECT') AND NOT pg_catalog.row_security_active(t.name))

@@ -60,7 +60,7 @@ impl FactDetails {
             return Ok(());
         };
         let sql = format!(
-            "SELECT f.{unit}, f.user_id, f.lecture_id, min(f.day) FROM {dw}.fact_interaction f {of_students}
+            "SELECT f.{unit}, f.user_id, f.lecture_id, pg_catalog.min(f.day) FROM {dw}.fact_interaction f {of_students}
              WHERE f.client_id = $1 AND f.{unit} IS NOT NULL AND f.lecture_id IS NOT NULL AND f.day BETWEEN $4 AND $5
                    AND ($2 IS NULL OR f.{unit} = $2) AND ($3 IS NULL OR f.user_id = $3)
              GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
@@ -95,7 +95,7 @@ impl FactDetails {
 
     fn read_assignments(&mut self, part: &Part, build: &Build, only: Only) -> Result<()> {
         let sql = format!(
-            "SELECT f.{unit}, f.user_id, f.due_day, f.submitted_day, f.submitted_day < f.assigned_day, f.grade / nullif(f.max_grade, 0),
+            "SELECT f.{unit}, f.user_id, f.due_day, f.submitted_day, f.submitted_day < f.assigned_day, f.grade, f.max_grade,
                     CASE WHEN a.weight >= 0 AND a.weight < 'Infinity' THEN a.weight ELSE 1 END::float8
              FROM {dw}.fact_assignment f {of_students}
              LEFT JOIN {dw}.assignment a ON (a.client_id, a.source_id, a.kind, a.assignment_id) = (f.client_id, f.source_id, f.kind, f.assignment_id)
@@ -105,7 +105,7 @@ impl FactDetails {
             dw = warehouse_schema()?,
             of_students = of_students(part),
         );
-        let columns = [Int8, Int8, Day, Day, Bool, Float8, Float8];
+        let columns = [Int8, Int8, Day, Day, Bool, Float8, Float8, Float8];
         let args = [build.client.into(), only.unit.into(), only.user.into()];
         let (assignments, reserved) = (&mut self.assignments, &mut self.reserved);
         query(&sql, &args, &columns, |row| {
@@ -116,7 +116,7 @@ impl FactDetails {
 
     fn read_uses(&mut self, part: &Part, recipe: &FeatureRecipe, build: &Build, only: Only) -> Result<()> {
         let sql = format!(
-            "SELECT f.{unit}, f.user_id, pg_catalog.width_bucket(f.day, $5) - 1, pg_catalog.array_position($4, l.kind) - 1, sum(f.amount)::bigint
+            "SELECT f.{unit}, f.user_id, pg_catalog.width_bucket(f.day, $5) - 1, pg_catalog.array_position($4, l.kind) - 1, LEAST(pg_catalog.sum(f.amount), 9223372036854775807)::bigint
              FROM {dw}.fact_interaction f {of_students}
              JOIN {dw}.lecture l ON (l.client_id, l.lecture_id) = (f.client_id, f.lecture_id) AND l.kind = ANY ($4)
              WHERE f.client_id = $1 AND f.{unit} IS NOT NULL AND ($2 IS NULL OR f.{unit} = $2) AND ($3 IS NULL OR f.user_id = $3)
@@ -223,11 +223,12 @@ fn assignment(row: &Row<'_>, build: &Build) -> Result<((i64, i64), Assignment)> 
         days_early: due
             .zip(done)
             .map_or(f64::NAN, |(due, done)| f64::from(due) - f64::from(done)),
-        grade: done
-            .and(row.f64(5))
+        // what the division does not know, nor anybody: not finite
+        grade: (done.and(row.f64(5)).zip(row.f64(6)))
+            .map(|(grade, max_grade)| grade / max_grade)
             .filter(|grade| grade.is_finite())
             .unwrap_or(f64::NAN),
-        weight: row.f64(6).unwrap_or(1.0),
+        weight: row.f64(7).unwrap_or(1.0),
     };
     Ok(((unit, user), found))
 }

@@ -9,6 +9,7 @@ use empatia_engine::context::{Context, Reservation};
 use empatia_engine::feature::{Attribute, Attributes};
 use pgrx::spi::{quote_identifier, quote_literal};
 
+use super::part::look_for_interrupts;
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{Int4, Int8, Text};
 use crate::pg::read::query;
@@ -30,6 +31,9 @@ type Student = ((i32, Option<i64>, i64), Vec<Option<u32>>);
 /// Attributes that every enrolment has, unless it has some of its own that are called so.
 const OF_ENROLMENTS: [&str; 2] = ["course", "enrolled_days"];
 
+/// Students between two looks for an interrupt.
+const BETWEEN_LOOKS: usize = 4096;
+
 /// What one attribute was found to be.
 #[derive(Default)]
 struct Found {
@@ -39,8 +43,10 @@ struct Found {
     numeric: bool,
 }
 
-/// About what a student's entry takes.
-const ENTRY: usize = 48;
+/// About what a student takes while combinations are numbered, besides [`PER_ATTRIBUTE`]: as read, and in the table of combinations.
+const ENTRY: usize = 160;
+/// Twice the level of an attribute, and its value where no other student has the same combination.
+const PER_ATTRIBUTE: usize = 24;
 
 impl StudentAttributes {
     /// Reads the attributes `names` of the students of a client or of all, or of `user_id`, for units of a level. An attribute whose values are all numbers
@@ -71,7 +77,7 @@ impl StudentAttributes {
                 let (Some(client), space, Some(user)) = (row.i32(0), row.i64(1), row.i64(2)) else {
                     return Ok(());
                 };
-                reserved.grow(ENTRY + 8 * names.len())?;
+                reserved.grow(ENTRY + PER_ATTRIBUTE * names.len())?;
                 let mut values = Vec::with_capacity(names.len());
                 for (at, found) in found.iter_mut().enumerate() {
                     let (value, kind) = (row.text(3 + 2 * at)?, row.text(4 + 2 * at)?);
@@ -103,7 +109,10 @@ impl StudentAttributes {
         let mut values = vec![f64::NAN; names.len()];
         let mut known = HashMap::from([(vec![None; names.len()], 0u32)]);
         let (mut of_student, mut of_enrolment) = (HashMap::new(), HashMap::new());
-        for ((client, space, user), levels) in students {
+        for (at, ((client, space, user), levels)) in students.iter().enumerate() {
+            if at % BETWEEN_LOOKS == 0 {
+                look_for_interrupts();
+            }
             let next = known.len() as u32;
             let number = *known.entry(levels.clone()).or_insert(next);
             if number == next {
@@ -181,7 +190,7 @@ pub(super) fn warehouse_schema() -> Result<String> {
 fn select_students(schema: &str, names: &[String]) -> String {
     let of = |name: &String| {
         let name = quote_literal(name);
-        format!(", s.attributes ->> {name}, jsonb_typeof(s.attributes -> {name})")
+        format!(", s.attributes ->> {name}, pg_catalog.jsonb_typeof(s.attributes -> {name})")
     };
     let values: String = names.iter().map(of).collect();
     format!(
@@ -194,13 +203,17 @@ fn select_students(schema: &str, names: &[String]) -> String {
 fn select_enrolments(schema: &str, names: &[String]) -> String {
     let of = |name: &String| {
         let own = match name.as_str() {
-            "course" => "to_jsonb(c.name)",
-            "enrolled_days" => "to_jsonb((p.starts_at AT TIME ZONE k.time_zone)::date - (e.enrolled_at AT TIME ZONE k.time_zone)::date)",
+            "course" => "pg_catalog.to_jsonb(c.name)",
+            // no days between moments that no calendar has
+            "enrolled_days" => {
+                "CASE WHEN pg_catalog.isfinite(p.starts_at) AND pg_catalog.isfinite(e.enrolled_at)
+                 THEN pg_catalog.to_jsonb((p.starts_at AT TIME ZONE k.time_zone)::date - (e.enrolled_at AT TIME ZONE k.time_zone)::date) END"
+            }
             _ => "NULL",
         };
         let name = quote_literal(name);
         let value = format!("coalesce(e.attributes -> {name}, s.attributes -> {name}, {own})");
-        format!(", {value} #>> '{{}}', jsonb_typeof({value})")
+        format!(", {value} #>> '{{}}', pg_catalog.jsonb_typeof({value})")
     };
     let values: String = names.iter().map(of).collect();
     let always = names.iter().any(|name| OF_ENROLMENTS.contains(&name.as_str()));

@@ -30,7 +30,7 @@ sql 'CALL empatia.run_pipeline()'
 # a change that the cube has not seen yet
 sql "UPDATE dw.lecture SET name = 'renomeada' WHERE client_id = 1 AND lecture_id = (SELECT min(lecture_id) FROM dw.lecture WHERE client_id = 1 AND NOT removed)"
 
-tables="warehouse setting pipeline label_rank score_weight excluded_role adapter relation_column source source_cursor model run run_step"
+tables="warehouse setting pipeline label_rank score_weight excluded_role adapter relation_column source source_cursor model run run_step step_tally"
 # state: a line per table and result, which must be the same on both sides
 state() {
   local table

@@ -99,3 +99,20 @@ select empatia._reason_words('pt', f.feature, f.value, f.value is not null, 4, '
 from (select v.feature, n.value from (values ('due_exercises'), ('missing_exercises'), ('credited_exercises'), ('activity_in_quiz'), ('lectures_used'), ('days_early'), ('last_days_early'), ('enrolled_days')) v (feature), (values (0.0::float8), (1), (6), (-2.5), (null)) n (value)
       union all select v.feature, n.value from (values ('due_grade'), ('last_grade'), ('lowest_grade'), ('lecture_coverage')) v (feature), (values (0.0::float8), (0.5), (null)) n (value)) f order by f.feature, f.value;
 select from empatia._cube_features('analytics', 'SPA', 'WEEK', 1, '{"kinds": ["quiz", "quiz"]}');
+
+-- what no feature can be made of is missing, and stops nobody: moments and numbers that are not finite, attributes that are no object or no number, sums beyond bigint
+update dw.enrolment set attributes = v.attributes::jsonb
+from (values (3, '{"attempts": 1e400}'), (6, '[1, 2]'), (9, '"x"'), (12, 'null'), (15, '{"attempts": {"a": [1]}}'), (18, '{"attempts": "NaN"}'), (21, '{"attempts": true, "shift": ""}')) v (user_id, attributes)
+where enrolment.user_id = v.user_id;
+update dw.enrolment set enrolled_at = case user_id % 3 when 0 then '-infinity' when 1 then 'infinity' end::timestamptz where user_id between 22 and 24;
+update dw.space set starts_at = 'infinity' where space_id = 2;
+update dw.fact_assignment set due_day = 'infinity' where user_id = 25;
+update dw.fact_assignment set submitted_day = '-infinity' where user_id = 26;
+update dw.fact_assignment set grade = 'NaN' where user_id = 27;
+update dw.fact_assignment set grade = 1e300, max_grade = 1e-300 where user_id = 28;
+update dw.fact_assignment set max_grade = 0 where user_id = 29;
+update dw.assignment set weight = (array['NaN', '-5', '1e308', 'Infinity'])[assignment_id % 10 + 1]::float8 where assignment_id < 20;
+update dw.fact_interaction set amount = 9223372036854775807 where user_id = 31;
+select distinct on (f.user_id) f.user_id, left(f.features ->> 'attempts', 20) as attempts, f.features -> 'shift' as shift, f.features -> 'enrolled_days' as enrolled_days, f.features -> 'due_grade' as due_grade,
+       f.features -> 'last_grade' as last_grade, f.features -> 'due_exercises' as due, f.features -> 'activity_in_quiz' as in_quiz
+from empatia._cube_features('analytics', 'SPA', 'WEEK', 1, :'recipe') f where f.unit_id = 1 and f.user_id in (3, 6, 9, 12, 15, 18, 21, 22, 23, 24, 25, 26, 27, 28, 29, 31) order by f.user_id, f.period_start desc;

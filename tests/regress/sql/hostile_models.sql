@@ -43,6 +43,27 @@ SELECT * FROM empatia.explain('escola', 7, 'SPA', 'MONTH', 10);
 SELECT count(*) > 5 AS own FROM empatia.explain('escola', 3, 'SPA', 'MONTH', 10);
 RESET ROLE;
 
+-- the same of the facts, which say what lectures a class uses: one fact of each member for the owner, none of others for the teacher
+ALTER TABLE analytics.cube_member DISABLE ROW LEVEL SECURITY;
+INSERT INTO dw.subject VALUES (1, 10, 10, 'Módulo');
+INSERT INTO dw.lecture (client_id, lecture_id, subject_id, name) SELECT 1, 100 + l, 10, 'Aula' FROM generate_series(0, 1) l;
+UPDATE dw.fact_interaction SET subject_id = 10, lecture_id = 100 + user_id % 2;
+SELECT target, algorithm FROM empatia.train('SPA', 'MONTH', target => 'inactive_next', algorithm => 'logistic_regression', split => 'student', deploy => 'always', features => '{"coverage": true}', options => '{"min_rows": 2}');
+SELECT feature, value FROM empatia.explain('escola', 3, 'SPA', 'MONTH', 10) WHERE feature ~ '^lecture' ORDER BY 1;
+SET ROLE regress_hm_teacher;
+SELECT * FROM empatia.explain('escola', 3, 'SPA', 'MONTH', 10);
+RESET ROLE;
+GRANT SELECT ON dw.fact_interaction TO regress_hm_teacher;
+ALTER TABLE dw.fact_interaction ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON dw.fact_interaction TO regress_hm_teacher USING (user_id = current_setting('regress.me')::bigint);
+SELECT feature, value FROM empatia.explain('escola', 3, 'SPA', 'MONTH', 10) WHERE feature ~ '^lecture' ORDER BY 1;
+SET ROLE regress_hm_teacher;
+SELECT feature, value FROM empatia.explain('escola', 3, 'SPA', 'MONTH', 10) WHERE feature ~ '^lecture' ORDER BY 1;
+RESET ROLE;
+ALTER TABLE dw.fact_interaction DISABLE ROW LEVEL SECURITY;
+UPDATE dw.fact_interaction SET subject_id = NULL, lecture_id = NULL;
+SELECT version > 0 AS back FROM empatia.rollback('SPA', 'MONTH');
+
 -- The target of a model is SQL of whoever made it
 CREATE ROLE regress_hm_op IN ROLE empatia_operator;
 CREATE SCHEMA theirs AUTHORIZATION regress_hm_op;

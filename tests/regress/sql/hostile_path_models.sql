@@ -13,6 +13,15 @@ insert into dw.enrolment (client_id, enrolment_id, space_id, user_id, role) sele
 insert into dw.fact_interaction (client_id, source_id, interaction_id, user_id, interaction_type_id, amount, occurred_at, day, environment_id, course_id, space_id)
     select 1, 1, s * 100 + w, s, t.interaction_type_id, 1 + s * w % 7, d + time '12:00', d, 1, 1, 1
     from generate_series(1, 60) s, generate_series(0, 7) w, lateral (select date '2025-03-02' + 7 * w) v (d), dw.interaction_type t where t.code = 'access' and (s * 7 + w * 3) % 5 < s % 5;
+-- what recipes may ask of facts and enrolments
+insert into dw.subject values (1, 1, 1, 'Módulo');
+insert into dw.lecture (client_id, lecture_id, subject_id, name, kind) select 1, l, 1, 'Aula', case l when 1 then 'quiz' else 'page' end from generate_series(1, 3) l;
+update dw.fact_interaction set subject_id = 1, lecture_id = 1 + interaction_id % 3;
+update dw.enrolment set enrolled_at = timestamptz '2025-03-01 UTC' - user_id * interval '1 day', attributes = case when user_id % 2 = 0 then jsonb_build_object('attempts', user_id % 4) end;
+update dw.space set starts_at = '2025-03-02 UTC';
+insert into dw.assignment (client_id, source_id, kind, assignment_id, title, space_id, weight) select 1, 1, 'assignment', a, 'Tarefa', 1, nullif(a, 2) from generate_series(1, 3) a;
+insert into dw.fact_assignment (client_id, source_id, kind, assignment_id, user_id, assigned_day, due_day, submitted_day, grade, max_grade, environment_id, course_id, space_id)
+    select 1, 1, 'assignment', a, s, '2025-03-02', date '2025-03-08' + 7 * a, case when (s + a) % 3 > 0 then date '2025-03-06' + 7 * a + s % 5 end, (s * a) % 11, 10, 1, 1, 1 from generate_series(1, 60) s, generate_series(1, 3) a;
 create table public.flag as select i as id, mod(i, 2) as bit, mod(i * 7, 13) as other, sin(i * 12.9898) > mod(i, 2) - 0.5 as target from generate_series(1, 200) i;
 update empatia.pipeline set active = (level, grain) = ('SPA', 'WEEK'), k = 2;
 call empatia.run_pipeline();

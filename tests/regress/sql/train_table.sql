@@ -85,6 +85,13 @@ SELECT name, level FROM analytics.drift_history WHERE kind = 'feature' ORDER BY 
 UPDATE empatia.setting SET value = '0.3' WHERE key = 'drift_shift';
 SELECT name, level FROM empatia.drift('flag', against => 'school.flag_now') WHERE name = 'bit';
 
+-- all are counted, by the call in a thousand that counts the others, too
+SELECT count(p.prediction_id) AS recorded FROM generate_series(1, 1100) n, empatia.predict('flag', jsonb_build_object('bit', n % 2), factors => 0) p;
+SELECT p.model, count(*) AS predictions, count(p.latency_ms) AS calls FROM analytics.prediction p WHERE p.model = 'flag' GROUP BY p.model
+EXCEPT
+SELECT m.labels ->> 'model', sum(m.value) FILTER (WHERE m.name = 'empatia_predictions_total'), coalesce(sum(m.value) FILTER (WHERE m.name = 'empatia_prediction_duration_seconds_count'), 0) FROM empatia.metric m GROUP BY 1;
+SELECT sum(t.predictions) AS of_relations FROM analytics.prediction_tally t WHERE t.model = 'flag' AND t.calls = 0;
+
 -- retention
 SELECT count(*) FROM empatia.maintain_predictions();
 INSERT INTO analytics.prediction (predicted_at, model, version, inputs, risk_score, class, factors, imputed, unknown) VALUES ('2001-02-03', 'lag', 2, '{}', 0, 'sem risco', '[]', '{}', '{}');
