@@ -118,7 +118,7 @@ pub fn look() -> Known {
 fn pages(relations: &mut Relations) -> Vec<Page> {
     let mut pages = Vec::with_capacity(count());
     for index in 0..count() {
-        if index % POLLED == 0 {
+        if index.is_multiple_of(POLLED) {
             check_for_interrupts!();
         }
         // SAFETY: the array has an entry per buffer, and stays. Somebody may be writing to it: a tag that is torn names a place where

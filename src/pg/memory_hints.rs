@@ -56,7 +56,7 @@ impl Bytes for Glimpse {
     #[inline]
     fn at<const N: usize>(self, at: usize) -> [u8; N] {
         let mut bytes = [0; N];
-        if at % N != 0 || at + N > PAGE {
+        if !at.is_multiple_of(N) || at + N > PAGE {
             return bytes;
         }
         let address = self.0.wrapping_add(at).cast_mut();
