@@ -33,13 +33,15 @@ COMMENT ON FUNCTION empatia._check_train_table(text, regclass, text, text[], tex
 -- The columns to learn from: those asked for, else all but key and time.
 CREATE FUNCTION empatia._table_features(relation regclass, features text[], exclude text[], key text[], time_column text, OUT names text[], OUT kinds text[], OUT expressions text[], OUT others text[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    unused CONSTANT text[] := coalesce((SELECT d.unused FROM empatia._dataset_of(relation) d), '{}');
 BEGIN
     PERFORM empatia._check_columns('features', relation, features);
     PERFORM empatia._check_columns('exclude', relation, exclude);
     SELECT array_agg(c.name ORDER BY c.place), array_agg(c.kind ORDER BY c.place), array_agg(c.expression ORDER BY c.place) INTO names, kinds, expressions
     FROM empatia._table_columns(relation) c
     WHERE CASE WHEN features IS NOT NULL THEN c.name = ANY (features)
-               ELSE c.name <> ALL (coalesce(key, '{}')) AND c.name IS DISTINCT FROM time_column AND c.name <> ALL (coalesce((empatia._dataset_of(relation)).unused, '{}')) END
+               ELSE c.name <> ALL (coalesce(key, '{}')) AND c.name IS DISTINCT FROM time_column AND c.name <> ALL (unused) END
       AND c.name <> ALL (coalesce(exclude, '{}'));
     IF names IS NULL THEN
         PERFORM empatia._fail('invalid_parameter_value', format('relation %s has no column to learn from', relation), 'Numbers, booleans, texts and dates are taken, but not key and time_column.');

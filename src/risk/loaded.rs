@@ -51,6 +51,8 @@ fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
         )
     };
     let definition = recipe.get("dataset").filter(|definition| !definition.is_null());
+    // each name and category as it is and folded, in a table
+    let spelt = definition.map_or(0, |definition| 4 * definition.to_string().len());
     let spellings = definition
         .map(|definition| Definition::from_json(&definition.to_string()))
         .transpose()
@@ -69,7 +71,7 @@ fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
             format!("the recipe of model {version} does not name all of its columns"),
         ));
     }
-    let bytes = encoded.len() + model.bytes() + model.single_row_explainer_bytes();
+    let bytes = encoded.len() + model.bytes() + model.single_row_explainer_bytes() + spelt;
     let loaded = Loaded {
         explainer: model.single_row_explainer(),
         is_quick: is_quick(&model),
