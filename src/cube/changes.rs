@@ -137,8 +137,13 @@ pub(super) fn write(
         .collect();
     let mut inconsistent = Vec::new();
     edit_cells(results, client, combination, |rows| {
-        for change in changes.iter() {
+        for (position, change) in changes.iter().enumerate() {
             changed.push(change.key);
+            for (ahead, soon) in [(AHEAD, false), (AHEAD / 2, true)] {
+                if let Some(place) = changes.get(position + ahead).and_then(|change| change.place) {
+                    rows.announce_place(place, soon);
+                }
+            }
             let Some(place) = change.place else { continue };
             rows.at(place)?;
             counts.deleted += 1;

@@ -157,6 +157,11 @@ impl Rows<'_, '_> {
         values.map(Some).ok_or_else(null_in_the_cube)
     }
 
+    /// A place that is about to be gone to: soon, or after some others.
+    pub fn announce_place(&self, place: Tid, soon: bool) {
+        self.editor.announce_place(place, soon);
+    }
+
     /// Goes to the row at this place.
     pub fn at(&mut self, place: Tid) -> Result<()> {
         self.editor.at(place)
