@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod append;
 mod btree;
+mod btree_leaves;
 mod btree_page;
 pub mod column;
 pub mod copy_row;
@@ -16,6 +17,7 @@ pub mod estimate;
 pub mod find;
 mod finder;
 mod heap_pages;
+mod index_build;
 pub mod json;
 pub mod memory;
 mod memory_hints;
@@ -28,6 +30,7 @@ mod row_template;
 pub mod row_writer;
 pub mod settings;
 mod snapshot;
+pub mod temp_file;
 pub mod threads;
 pub mod value;
 
