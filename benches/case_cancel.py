@@ -38,8 +38,8 @@ STEPS = {
 }
 # step -> what makes up for it
 AFTER = {"build_cube, native, into empty parts": FILL}
-# What a database of the case growth can do, which has no second client and no room for one.
-LARGE = [name for name in STEPS if not any(word in name for word in ("load", "sql", "gmm"))]
+# What a database of the case growth can do, which has no second client and no room for one; DBSCAN takes fewer different rows than it has.
+LARGE = [name for name in STEPS if not any(word in name for word in ("load", "sql", "gmm", "dbscan"))]
 
 
 class Victim:
