@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The numbers of PEDE: next year from this year, forward in time, the same year without leaks, drift. Exits with 1 where a bar is missed.
+# The numbers of PEDE from its workbook, imported as anybody would: next year from this year, forward in time, the same year without leaks, drift. Exits with 1 where a bar is missed.
 #   benches/quality/pede.sh [ALGORITHM] [WORKBOOK]      default: gradient_boosting, ../shared/data/pede/pede_2022_2024.xlsx
 # The extension must be installed (scripts/install.sh); the server is one of its own and is stopped afterwards.
 set -euo pipefail
@@ -13,7 +13,6 @@ pg_start "$name" >/dev/null
 trap 'pg_stop "$name" >/dev/null' EXIT
 pg_connect "$name"
 "$PG_BIN/createdb" quality
-python3 "$here/pede_rows.py" "$workbook" |
-  "$PG_BIN/psql" -X -q -d quality -v algorithm="$algorithm" -c 'CREATE EXTENSION empatia' -f "$here/pede.sql" -f "$here/pede_tasks.sql" |
+WORKBOOK=$workbook "$PG_BIN/psql" -X -q -d quality -v algorithm="$algorithm" -c 'CREATE EXTENSION empatia' -f "$here/pede.sql" |
   tee "${TMPDIR:-/tmp}/$name.txt"
 ! grep -q MISSED "${TMPDIR:-/tmp}/$name.txt"

@@ -22,6 +22,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION empatia._table_columns(regclass) IS 'columns of a relation that a model can use: numbers, booleans, texts and enums, dates and instants, each with the expression that reads it';
 
+-- What an import writes beside the columns of the definition says nothing of a student.
+CREATE FUNCTION empatia._dataset_of(relation regclass, OUT name text, OUT definition jsonb, OUT key text[], OUT time_column text, OUT unused text[], OUT leaks text[])
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT d.name, d.definition, c.key, CASE WHEN d.definition -> 'yearly' IS DISTINCT FROM 'false' THEN 'year' END, '{import_id,file,sheet,row,year}'::text[] || c.unused, c.leaks
+    FROM empatia.warehouse w, empatia.dataset d
+    CROSS JOIN LATERAL (SELECT array_agg(c.name ORDER BY c.place) FILTER (WHERE c.role = 'key') AS key, array_agg(c.name) FILTER (WHERE c.role IN ('key', 'leak', 'info', 'ignore', 'year')) AS unused,
+                               coalesce(array_agg(c.name ORDER BY c.place) FILTER (WHERE c.role = 'leak'), '{}') AS leaks
+                        FROM (SELECT e ->> 'name' AS name, coalesce(e ->> 'role', 'feature') AS role, place FROM jsonb_array_elements(d.definition -> 'columns') WITH ORDINALITY u (e, place)) c) c
+    WHERE to_regclass(format('%I.%I', w.dw_schema, d.name)) = relation
+      AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = 'import_id' AND NOT a.attisdropped)
+    ORDER BY d.shipped LIMIT 1
+$$;
+COMMENT ON FUNCTION empatia._dataset_of(regclass) IS 'the dataset that a relation is the table of: its key and time, the columns that nothing is learnt from unless they are named, and those declared to be leaks; nulls: it is of none';
+
 CREATE FUNCTION empatia._check_columns(what text, relation regclass, columns text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -33,12 +33,15 @@ COMMENT ON FUNCTION empatia._check_train_table(text, regclass, text, text[], tex
 -- The columns to learn from: those asked for, else all but key and time.
 CREATE FUNCTION empatia._table_features(relation regclass, features text[], exclude text[], key text[], time_column text, OUT names text[], OUT kinds text[], OUT expressions text[], OUT others text[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    unused CONSTANT text[] := coalesce((SELECT d.unused FROM empatia._dataset_of(relation) d), '{}');
 BEGIN
     PERFORM empatia._check_columns('features', relation, features);
     PERFORM empatia._check_columns('exclude', relation, exclude);
     SELECT array_agg(c.name ORDER BY c.place), array_agg(c.kind ORDER BY c.place), array_agg(c.expression ORDER BY c.place) INTO names, kinds, expressions
     FROM empatia._table_columns(relation) c
-    WHERE CASE WHEN features IS NOT NULL THEN c.name = ANY (features) ELSE c.name <> ALL (coalesce(key, '{}')) AND c.name IS DISTINCT FROM time_column END
+    WHERE CASE WHEN features IS NOT NULL THEN c.name = ANY (features)
+               ELSE c.name <> ALL (coalesce(key, '{}')) AND c.name IS DISTINCT FROM time_column AND c.name <> ALL (unused) END
       AND c.name <> ALL (coalesce(exclude, '{}'));
     IF names IS NULL THEN
         PERFORM empatia._fail('invalid_parameter_value', format('relation %s has no column to learn from', relation), 'Numbers, booleans, texts and dates are taken, but not key and time_column.');
@@ -47,6 +50,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION empatia._table_features(regclass, text[], text[], text[], text) IS 'columns to learn from, with the expressions that read them, and the others of the relation';
+
+CREATE FUNCTION empatia._with_declared_leaks(found jsonb, declared text[], features text[]) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN l.leaks IS NULL THEN found ELSE coalesce(found, '{}') || jsonb_build_object('excluded', coalesce(found -> 'excluded', '[]') || l.names, 'leaks', coalesce(found -> 'leaks', '[]') || l.leaks) END
+    FROM (SELECT jsonb_agg(d) AS names, jsonb_agg(jsonb_build_object('kind', 'declared', 'columns', jsonb_build_array(d), 'allowed', false,
+                     'pt', d || ' entrega o alvo, segundo a definição do conjunto de dados', 'en', d || ' gives the target away, as the definition of the dataset says')) AS leaks
+          FROM unnest(declared) d WHERE d <> ALL (features)) l
+$$;
+COMMENT ON FUNCTION empatia._with_declared_leaks(jsonb, text[], text[]) IS 'what the leak guard found, and the columns that a dataset''s definition calls leaks';
 
 CREATE FUNCTION empatia._table_split(split text, key text[], target_lead integer, options jsonb, OUT name text, OUT value jsonb)
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -100,7 +112,11 @@ DECLARE
     new_version bigint;
     result record;
     is_condition boolean;
+    dataset record;
 BEGIN
+    SELECT * INTO dataset FROM empatia._dataset_of(relation);
+    key := coalesce(key, dataset.key);
+    time_column := coalesce(time_column, dataset.time_column);
     PERFORM empatia._check_train_table(name, relation, target, key, time_column, target_lead, options);
     PERFORM empatia._check_training(algorithm, search, time_budget, seed, deploy);
     IF target_lead > 0 THEN
@@ -138,9 +154,9 @@ BEGIN
             fitted.classes, fitted.report ->> 'positive', (fitted.report #>> '{threshold,threshold}')::double precision, fitted.groups,
             jsonb_build_object('columns', (SELECT jsonb_agg(jsonb_build_object('name', c.name, 'kind', c.kind) ORDER BY c.i)
                                            FROM unnest(columns.names, columns.kinds) WITH ORDINALITY c (name, kind, i) WHERE c.name = ANY (fitted.features)),
-                'key', coalesce(key, '{}'), 'time_column', time_column, 'target_lead', target_lead,
+                'key', coalesce(key, '{}'), 'time_column', time_column, 'target_lead', target_lead, 'dataset', dataset.definition,
                 'others', to_jsonb(columns.others || ARRAY(SELECT n FROM unnest(columns.names) n WHERE n <> ALL (fitted.features))), 'aliases', coalesce(options -> 'aliases', '{}')),
-            fitted.report || jsonb_build_object('leaks', fitted.leaks, 'ignored', fitted.ignored), fitted.encoded, fitted.evaluation)
+            fitted.report || jsonb_build_object('leaks', empatia._with_declared_leaks(fitted.leaks, dataset.leaks, columns.names), 'ignored', fitted.ignored), fitted.encoded, fitted.evaluation)
     RETURNING version INTO new_version;
     PERFORM empatia._ensure_predictions();
     CASE deploy
@@ -167,7 +183,11 @@ DECLARE
     chosen record;
     l CONSTANT text := coalesce(empatia._setting_value('language'), 'pt');
     report jsonb;
+    dataset record;
 BEGIN
+    SELECT * INTO dataset FROM empatia._dataset_of(relation);
+    key := coalesce(key, dataset.key);
+    time_column := coalesce(time_column, dataset.time_column);
     PERFORM empatia._check_train_table('find_leaks', relation, target, key, time_column, target_lead, '{}');
     PERFORM empatia._check_options('options', options, ARRAY['limit', 'max_rows', 'max_pairs', 'max_terms']);
     PERFORM empatia._check_columns('allow_leaks', relation, allow_leaks);
@@ -177,7 +197,7 @@ BEGIN
         chosen.names, chosen.kinds, options, CASE WHEN target_lead = 0 THEN of_target.columns ELSE '{}' END, coalesce(allow_leaks, '{}'));
     RETURN QUERY SELECT e ->> 'kind', ARRAY(SELECT jsonb_array_elements_text(e -> 'columns')), (e ->> 'auc')::double precision, (e ->> 'auc_without')::double precision,
             e ->> 'through', (e ->> 'allowed')::boolean, e ->> CASE l WHEN 'en' THEN 'en' ELSE 'pt' END
-        FROM jsonb_array_elements(report -> 'leaks') e;
+        FROM jsonb_array_elements(empatia._with_declared_leaks(report, dataset.leaks, chosen.names) -> 'leaks') e;
 END
 $$;
 COMMENT ON FUNCTION empatia.find_leaks(regclass, text, text[], text, integer, text[], jsonb) IS 'what train_table() would leave out of a relation and why: columns that give the target away alone, with another, through another, or as a code of one that does';

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use empatia_engine::classifier::{ClassifierExplainer, ClassifierModel};
 use empatia_engine::scoring::Schema;
+use empatia_engine::sheet::{Definition, Spellings};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -18,6 +19,8 @@ thread_local! {
 pub struct Loaded {
     pub model: ClassifierModel,
     pub schema: Schema,
+    /// Of the dataset that the table is of.
+    pub spellings: Option<Spellings>,
     /// Of a case that comes by itself.
     pub explainer: ClassifierExplainer,
     /// Whether explaining one row takes less time than starting a thread.
@@ -41,12 +44,21 @@ fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
         .hint("Those of train_table() have a name in empatia.model."));
     };
     let recipe: Value = serde_json::from_str(&recipe).map_err(|e| Error::internal(e.to_string()))?;
-    let schema: Schema = serde_json::from_value(recipe).map_err(|e| {
+    let damaged = |what: String| {
         Error::new(
             pgrx::PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-            format!("recipe of model {version}: {e}"),
+            format!("recipe of model {version}: {what}"),
         )
-    })?;
+    };
+    let definition = recipe.get("dataset").filter(|definition| !definition.is_null());
+    // each name and category as it is and folded, in a table
+    let spelt = definition.map_or(0, |definition| 4 * definition.to_string().len());
+    let spellings = definition
+        .map(|definition| Definition::from_json(&definition.to_string()))
+        .transpose()
+        .map_err(|e| damaged(e.to_string()))?
+        .map(|definition| Spellings::new(&definition));
+    let schema: Schema = serde_json::from_value(recipe).map_err(|e| damaged(e.to_string()))?;
     let model = ClassifierModel::decode(&encoded)?;
     let names: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
     if model
@@ -59,12 +71,13 @@ fn make(version: i64, stored: Stored) -> Result<(Loaded, usize)> {
             format!("the recipe of model {version} does not name all of its columns"),
         ));
     }
-    let bytes = encoded.len() + model.bytes() + model.single_row_explainer_bytes();
+    let bytes = encoded.len() + model.bytes() + model.single_row_explainer_bytes() + spelt;
     let loaded = Loaded {
         explainer: model.single_row_explainer(),
         is_quick: is_quick(&model),
         model,
         schema,
+        spellings,
     };
     Ok((loaded, bytes))
 }

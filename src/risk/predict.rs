@@ -86,10 +86,11 @@ fn predict(
     let Loaded {
         model,
         schema,
+        spellings,
         explainer,
         ..
     } = loaded.as_ref();
-    let read = Input::read(schema, model, given);
+    let read = Input::read(schema, spellings.as_ref(), model, given);
     let why: Why = &|ctx, table, classes| model.explain_with(ctx, explainer, table, classes);
     let context = if loaded.is_quick {
         quick_context()?

@@ -9,6 +9,7 @@ use crate::calendar::CivilDate;
 use crate::classifier::{Bins, ClassifierModel};
 use crate::data::{Column, Table, MAX_MAGNITUDE};
 use crate::error::Result;
+use crate::sheet::{Spellings, Spelt};
 
 /// A value that cannot be read as what the column holds; it counts as missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,8 +34,14 @@ pub struct Input {
 }
 
 impl Input {
-    /// Reads `given` by the names that `schema` knows, in any order, case and punctuation. A name given twice counts once.
-    pub fn read(schema: &Schema, model: &ClassifierModel, given: &Map<String, Value>) -> Self {
+    /// Reads `given` by the names that `schema` knows, in any order, case and punctuation, and by those of the dataset that the table is of; its values are
+    /// written as in the dataset's files. A name given twice counts once.
+    pub fn read(
+        schema: &Schema,
+        spellings: Option<&Spellings>,
+        model: &ClassifierModel,
+        given: &Map<String, Value>,
+    ) -> Self {
         let places = schema.places();
         let mut input = Self {
             values: vec![Value::Null; schema.columns.len()],
@@ -51,11 +58,26 @@ impl Input {
                 .iter()
                 .position(|column| column.name == *name)
                 .map(Place::Column);
-            match exact.or_else(|| places.get(&folded(name)).copied()) {
-                Some(Place::Column(at)) => input.take(schema, model, at, value),
-                Some(Place::Key(at)) => key[at] = text(value),
-                Some(Place::Unused) => {}
-                None => input.unknown.push(name.clone()),
+            let found = exact.or_else(|| places.get(&folded(name)).copied());
+            let of_dataset = || spellings.map_or(&[][..], |spellings| spellings.columns(name));
+            if found.is_none() && of_dataset().is_empty() {
+                input.unknown.push(name.clone());
+            }
+            // one header may stand for several columns
+            let others = of_dataset().iter().filter(|_| found.is_none());
+            let others = others.filter_map(|column| places.get(&folded(column)).copied());
+            for place in found.into_iter().chain(others) {
+                match place {
+                    Place::Column(at) => input.take(schema, spellings, model, at, value),
+                    Place::Key(at) => {
+                        let spelt = spellings.and_then(|spellings| spellings.value(&schema.key[at], value));
+                        key[at] = match spelt {
+                            Some(Spelt::Text(text)) => Some(text),
+                            _ => text(value),
+                        };
+                    }
+                    Place::Unused => {}
+                }
             }
         }
         // a key that is also a column
@@ -78,13 +100,28 @@ impl Input {
         input
     }
 
-    fn take(&mut self, schema: &Schema, model: &ClassifierModel, at: usize, value: &Value) {
+    fn take(
+        &mut self,
+        schema: &Schema,
+        spellings: Option<&Spellings>,
+        model: &ClassifierModel,
+        at: usize,
+        value: &Value,
+    ) {
         let column = &schema.columns[at];
-        let found = match column.kind {
-            FieldKind::Number => number(value).ok_or("a number"),
-            FieldKind::Boolean => boolean(value).ok_or("true or false"),
-            FieldKind::Text => Ok(text(value).map_or(Value::Null, |text| known_level(model, &column.name, text))),
-            FieldKind::Date | FieldKind::Instant => day(value).ok_or("a date as 2026-03-01"),
+        let spelt = spellings.and_then(|spellings| spellings.value(&column.name, value));
+        let found = match (spelt, column.kind) {
+            (Some(Spelt::Missing), _) => Ok(Value::Null),
+            (Some(Spelt::Refused(expected)), _) => Err(expected),
+            (Some(Spelt::Text(text)), FieldKind::Text) => Ok(known_level(model, &column.name, text)),
+            (Some(Spelt::Number(number)), FieldKind::Number) => self::number(&number.into()).ok_or("a number"),
+            (Some(Spelt::Bool(is)), FieldKind::Boolean | FieldKind::Number) => Ok(Value::from(f64::from(u8::from(is)))),
+            (Some(Spelt::Date(days)), FieldKind::Date | FieldKind::Instant) => Ok(Value::from(f64::from(days))),
+            // no dataset, or a column that is no longer what the dataset says
+            (_, FieldKind::Number) => number(value).ok_or("a number"),
+            (_, FieldKind::Boolean) => boolean(value).ok_or("true or false"),
+            (_, FieldKind::Text) => Ok(text(value).map_or(Value::Null, |text| known_level(model, &column.name, text))),
+            (_, FieldKind::Date | FieldKind::Instant) => day(value).ok_or("a date as 2026-03-01"),
         };
         match found {
             Ok(found) if !found.is_null() => self.values[at] = found,

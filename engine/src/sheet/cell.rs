@@ -24,6 +24,29 @@ pub enum Cell {
     Error(Text),
 }
 
+/// What a cell says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Seen<'a> {
+    Number(f64),
+    /// As [`Cell::Date`].
+    Date(f64, bool),
+    Text(&'a str),
+    Bool(bool),
+    Error(&'a str),
+}
+
+impl Cell {
+    pub(super) fn seen<'a>(&self, texts: &'a Texts) -> Seen<'a> {
+        match self {
+            Self::Number(number) => Seen::Number(*number),
+            Self::Date(serial, from_1904) => Seen::Date(*serial, *from_1904),
+            Self::Text(text) => Seen::Text(texts.get(*text)),
+            Self::Bool(value) => Seen::Bool(*value),
+            Self::Error(text) => Seen::Error(texts.get(*text)),
+        }
+    }
+}
+
 /// Texts one after another in chunks: dropping millions of them takes no time, so a cancel does not wait for it.
 #[derive(Debug)]
 pub struct Texts {

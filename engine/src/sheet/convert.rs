@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::cell::{Cell, Texts};
+use super::cell::Seen;
 use super::dates;
 use super::definition::{Column, Kind, LetterCase};
 use super::fold::fold;
@@ -104,18 +104,18 @@ impl Converter {
         matches!(self.kind, Kind::Number | Kind::Integer)
     }
 
-    pub fn convert<'a>(&self, cell: &Cell, texts: &'a Texts) -> Converted<'a> {
+    pub fn convert<'a>(&self, cell: Seen<'a>) -> Converted<'a> {
         let null = |rule| Converted {
             value: Plain::Null,
             rule: Some(rule),
         };
         let text = match cell {
-            Cell::Error(_) => return null(Rule::SpreadsheetError),
-            Cell::Text(text) => texts.get(*text),
+            Seen::Error(_) => return null(Rule::SpreadsheetError),
+            Seen::Text(text) => text,
             _ => "",
         };
         let trimmed = text.trim();
-        if matches!(cell, Cell::Text(_)) {
+        if matches!(cell, Seen::Text(_)) {
             if trimmed.is_empty() {
                 return Converted {
                     value: Plain::Null,
@@ -136,16 +136,16 @@ impl Converter {
             Kind::Number | Kind::Integer => self.number(cell, text),
             Kind::Boolean => boolean(cell, trimmed),
             Kind::Date => date(cell, trimmed),
-            Kind::Text => self.text(cell, texts, text),
-            Kind::Category => self.category(cell, texts, text),
+            Kind::Text => self.text(cell),
+            Kind::Category => self.category(cell),
         }
     }
 
-    fn number<'a>(&self, cell: &Cell, text: &str) -> Converted<'a> {
+    fn number<'a>(&self, cell: Seen<'a>, text: &str) -> Converted<'a> {
         let read = match cell {
-            Cell::Number(number) => Ok((*number, None)),
-            Cell::Date(serial, _) => self.serial(*serial),
-            Cell::Bool(value) => Ok((f64::from(u8::from(*value)), Some(Rule::BooleanAsNumber))),
+            Seen::Number(number) => Ok((number, None)),
+            Seen::Date(serial, _) => self.serial(serial),
+            Seen::Bool(value) => Ok((f64::from(u8::from(value)), Some(Rule::BooleanAsNumber))),
             _ => self.number_of_text(text),
         };
         match read.and_then(|(number, rule)| Ok((self.checked(number)?, rule))) {
@@ -219,8 +219,8 @@ impl Converter {
         Ok(Plain::Integer(number as i64))
     }
 
-    fn text<'a>(&self, cell: &Cell, texts: &'a Texts, text: &'a str) -> Converted<'a> {
-        let plain = plain_text(cell, texts);
+    fn text<'a>(&self, cell: Seen<'a>) -> Converted<'a> {
+        let plain = plain_text(cell);
         let trimmed = match plain {
             Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
             owned => owned,
@@ -230,12 +230,11 @@ impl Converter {
             Some(LetterCase::Upper) => with_case(trimmed, str::to_uppercase),
             Some(LetterCase::Lower) => with_case(trimmed, str::to_lowercase),
         };
-        let rule = if !matches!(cell, Cell::Text(_)) || cased == text {
-            None
-        } else if cased == text.trim() {
-            Some(Rule::Trimmed)
-        } else {
-            Some(Rule::LetterCase)
+        let rule = match cell {
+            Seen::Text(text) if cased == text => None,
+            Seen::Text(text) if cased == text.trim() => Some(Rule::Trimmed),
+            Seen::Text(_) => Some(Rule::LetterCase),
+            _ => None,
         };
         Converted {
             value: Plain::Text(cased),
@@ -243,11 +242,11 @@ impl Converter {
         }
     }
 
-    fn category<'a>(&self, cell: &Cell, texts: &'a Texts, text: &'a str) -> Converted<'a> {
+    fn category<'a>(&self, cell: Seen<'a>) -> Converted<'a> {
         let Some(names) = &self.categories else {
-            return self.text(cell, texts, text);
+            return self.text(cell);
         };
-        let plain = plain_text(cell, texts);
+        let plain = plain_text(cell);
         match names.get(&fold(&plain)) {
             None => Converted {
                 value: Plain::Null,
@@ -270,11 +269,11 @@ fn with_case<'a>(text: Cow<'a, str>, change: impl Fn(&str) -> String) -> Cow<'a,
     }
 }
 
-fn boolean<'a>(cell: &Cell, text: &str) -> Converted<'a> {
+fn boolean<'a>(cell: Seen<'a>, text: &str) -> Converted<'a> {
     let value = match cell {
-        Cell::Bool(value) => Some(*value),
-        Cell::Number(number) if *number == 0.0 || *number == 1.0 => Some(*number == 1.0),
-        Cell::Text(_) => match fold(text).as_str() {
+        Seen::Bool(value) => Some(value),
+        Seen::Number(number) if number == 0.0 || number == 1.0 => Some(number == 1.0),
+        Seen::Text(_) => match fold(text).as_str() {
             "sim" | "s" | "yes" | "y" | "true" | "t" | "verdadeiro" | "v" | "1" | "on" => Some(true),
             "nao" | "n" | "no" | "false" | "f" | "falso" | "0" | "off" => Some(false),
             _ => None,
@@ -293,13 +292,13 @@ fn boolean<'a>(cell: &Cell, text: &str) -> Converted<'a> {
     }
 }
 
-fn date<'a>(cell: &Cell, text: &str) -> Converted<'a> {
+fn date<'a>(cell: Seen<'a>, text: &str) -> Converted<'a> {
     let read = match cell {
-        Cell::Date(serial, from_1904) => dates::from_excel_serial(*serial, *from_1904).map(|day| (day, None)),
-        Cell::Number(number) if SERIALS.contains(number) => {
-            dates::from_excel_serial(*number, false).map(|day| (day, Some(Rule::SerialAsDate)))
+        Seen::Date(serial, from_1904) => dates::from_excel_serial(serial, from_1904).map(|day| (day, None)),
+        Seen::Number(number) if SERIALS.contains(&number) => {
+            dates::from_excel_serial(number, false).map(|day| (day, Some(Rule::SerialAsDate)))
         }
-        Cell::Text(_) => dates::parse(text).map(|(day, sure)| (day, (!sure).then_some(Rule::DayFirst))),
+        Seen::Text(_) => dates::parse(text).map(|(day, sure)| (day, (!sure).then_some(Rule::DayFirst))),
         _ => None,
     };
     match read {
@@ -315,12 +314,12 @@ fn date<'a>(cell: &Cell, text: &str) -> Converted<'a> {
 }
 
 /// What a cell says, as text.
-pub(super) fn plain_text<'a>(cell: &Cell, texts: &'a Texts) -> Cow<'a, str> {
+pub(super) fn plain_text(cell: Seen<'_>) -> Cow<'_, str> {
     match cell {
-        Cell::Text(text) | Cell::Error(text) => Cow::Borrowed(texts.get(*text)),
-        Cell::Number(number) => Cow::Owned(number.to_string()),
-        Cell::Bool(value) => Cow::Borrowed(if *value { "TRUE" } else { "FALSE" }),
-        Cell::Date(serial, from_1904) => Cow::Owned(match dates::from_excel_serial(*serial, *from_1904) {
+        Seen::Text(text) | Seen::Error(text) => Cow::Borrowed(text),
+        Seen::Number(number) => Cow::Owned(number.to_string()),
+        Seen::Bool(value) => Cow::Borrowed(if value { "TRUE" } else { "FALSE" }),
+        Seen::Date(serial, from_1904) => Cow::Owned(match dates::from_excel_serial(serial, from_1904) {
             Some(day) => dates::iso(day),
             None => serial.to_string(),
         }),

@@ -124,7 +124,7 @@ fn texts(grid: &Grid, index: usize) -> impl Iterator<Item = (u16, String)> + '_ 
     grid.row(index).1.map(|(column, cell)| {
         let text = match cell {
             Cell::Text(text) | Cell::Error(text) => grid.texts().get(*text).chars().take(LONGEST).collect(),
-            other => plain_text(other, grid.texts()).into_owned(),
+            other => plain_text(other.seen(grid.texts())).into_owned(),
         };
         (*column, text)
     })

@@ -24,6 +24,7 @@ mod ods;
 mod output;
 mod rows;
 mod rules;
+mod spellings;
 mod watched;
 mod workbook;
 mod xls;
@@ -39,6 +40,7 @@ pub use hash::sha256;
 pub use import::{import, Options};
 pub use output::{Import, Note, Reject, RowOf, SheetRows, Value};
 pub use rules::Rule;
+pub use spellings::{Spellings, Spelt};
 pub use workbook::read_cells;
 
 pub use cell::{Cell, Grid, Text, Texts};

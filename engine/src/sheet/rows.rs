@@ -232,7 +232,7 @@ impl Sheet<'_> {
             let Some(Some(cell)) = line.get(usize::from(slot.source)) else {
                 continue;
             };
-            let converted = self.converters[column].convert(cell, self.grid.texts());
+            let converted = self.converters[column].convert(cell.seen(self.grid.texts()));
             let (result, mut rule) = (converted.value, converted.rule);
             let shown = rule.and_then(|_| shown(&result).map(|text| clipped(&text)));
             let stored = match (result, cell) {
@@ -257,7 +257,7 @@ impl Sheet<'_> {
                 rule = Some(Rule::DuplicateColumn);
             }
             if let Some(rule) = rule.filter(|_| first || slot.of_year) {
-                let raw = clipped(&plain_text(cell, self.grid.texts()));
+                let raw = clipped(&plain_text(cell.seen(self.grid.texts())));
                 let texts = self.grid.texts_mut();
                 let raw = texts.add(&raw)?;
                 let result = match shown {
@@ -347,7 +347,7 @@ impl Sheet<'_> {
             if content.contains_key(&name) {
                 name = format!("{name} ({})", column_letters(source));
             }
-            content.insert(name, clipped(&plain_text(cell, self.grid.texts())).into());
+            content.insert(name, clipped(&plain_text(cell.seen(self.grid.texts()))).into());
         }
         let content = serde_json::Value::Object(content).to_string();
         self.grid.texts_mut().add(&content)
