@@ -191,6 +191,7 @@ impl<'a> Attempt<'a> {
             &Whose::Runs(runs),
             &params,
             &mut builder,
+            None,
             |fact| {
                 if last.is_none_or(|(user, _)| user != fact.user) {
                     last = self

@@ -9,7 +9,6 @@ use super::diff::Counts;
 use super::stored::{same, Key, Part};
 use super::write_cells::{edit_cells, write_cells};
 use crate::error::Result;
-use crate::pg::append::Way;
 use crate::pg::column::Tid;
 use crate::pg::edit::AHEAD;
 
@@ -183,7 +182,7 @@ pub(super) fn write(
     })?;
     changed.write(part.level, part.grain)?;
     if !new.is_empty() {
-        counts.inserted += write_cells(Way::Copy, results, client, combination, new.into_iter())?;
+        counts.inserted += write_cells(None, results, client, combination, new.into_iter())?;
     }
     Ok(inconsistent)
 }

@@ -18,6 +18,20 @@ use super::memory_hints::{self, Glimpse};
 const DATETIME_BTREE_FAM: u32 = 434;
 const NOTHING: pg_sys::Buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
 
+/// Whether a column of an index is ordered as its type is by itself.
+///
+/// # Safety
+/// `index` is open and has more than `column` columns in its key.
+pub(super) unsafe fn is_usual(index: pg_sys::Relation, column: usize, of_type: ColumnType) -> bool {
+    // SAFETY: by contract; both arrays have an entry per column of the key.
+    let (family, option) = unsafe { (*(*index).rd_opfamily.add(column), *(*index).rd_indoption.add(column)) };
+    let wanted = match of_type {
+        ColumnType::Date => DATETIME_BTREE_FAM,
+        _ => pg_sys::INTEGER_BTREE_FAM_OID.to_u32(),
+    };
+    family.to_u32() == wanted && option == 0
+}
+
 /// What a unique index is looked up with.
 pub(super) struct Btree {
     index: pg_sys::Relation,
@@ -142,14 +156,7 @@ impl Btree {
         // SAFETY: by contract; both arrays have an entry per column of the key.
         unsafe {
             let layout = Layout::new(types)?;
-            let usual = (0..types.len()).all(|column| {
-                let family = (*(*index).rd_opfamily.add(column)).to_u32();
-                let wanted = match types[column] {
-                    ColumnType::Date => DATETIME_BTREE_FAM,
-                    _ => pg_sys::INTEGER_BTREE_FAM_OID.to_u32(),
-                };
-                family == wanted && *(*index).rd_indoption.add(column) == 0
-            });
+            let usual = (0..types.len()).all(|column| is_usual(index, column, types[column]));
             let plain = cfg!(target_endian = "little")
                 && (*(*index).rd_rel).relpersistence as u8 != pg_sys::RELPERSISTENCE_TEMP
                 && pg_sys::XactIsoLevel < pg_sys::XACT_SERIALIZABLE as std::ffi::c_int

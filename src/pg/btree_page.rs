@@ -55,6 +55,30 @@ impl Layout {
         });
         columns.collect::<Option<Vec<_>>>().map(Self)
     }
+
+    /// Where an entry of the first `count` columns ends.
+    pub fn end(&self, count: usize) -> usize {
+        let last = count.checked_sub(1).and_then(|last| self.0.get(last));
+        last.map_or(ENTRY_HEADER, |(offset, column)| offset + width(*column))
+    }
+
+    /// Puts the first `count` columns of a key where an entry has them.
+    #[inline]
+    pub fn write(&self, key: &[i64], count: usize, entry: &mut [u8]) {
+        for ((offset, column), value) in self.0.iter().zip(key).take(count) {
+            match column {
+                ColumnType::Int8 => entry[*offset..offset + 8].copy_from_slice(&value.to_ne_bytes()),
+                _ => entry[*offset..offset + 4].copy_from_slice(&(*value as i32).to_ne_bytes()),
+            }
+        }
+    }
+}
+
+fn width(column: ColumnType) -> usize {
+    match column {
+        ColumnType::Int8 => 8,
+        _ => 4,
+    }
 }
 
 /// The bytes of a page.

@@ -80,7 +80,7 @@ pub(super) struct HotUpdate {
 
 impl HotUpdate {
     /// None where a change of these columns is more than that: triggers, constraints or generated columns, an index or the partition's bounds that
-    /// look at one, logical decoding, tables that the log does not know.
+    /// look at one, logical decoding, serializable transactions, tables that the log does not know.
     ///
     /// # Safety
     /// `table` is open, locked to be written, a heap and not temporary; the numbers are those of columns of fixed length; `info` is its, with its indexes open.
@@ -108,6 +108,8 @@ impl HotUpdate {
                 || !(*info).ri_TrigDesc.is_null()
                 || !logged
                 || pg_sys::wal_level >= LOGICAL
+                // which looks for conflicts row by row
+                || pg_sys::XactIsoLevel >= pg_sys::XACT_SERIALIZABLE as c_int
                 || is_looked_at(table, numbers)
             {
                 return None;

@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod append;
 mod btree;
+mod btree_leaves;
 mod btree_page;
 pub mod buffers;
 pub mod column;
@@ -18,6 +19,7 @@ pub mod find;
 mod finder;
 mod heap_pages;
 mod hot_update;
+mod index_build;
 pub mod json;
 pub mod memory;
 mod memory_hints;
@@ -30,7 +32,7 @@ mod row_template;
 pub mod row_writer;
 pub mod settings;
 mod snapshot;
+pub mod temp_file;
 pub mod threads;
 pub mod value;
-
 pub mod write;
