@@ -255,8 +255,8 @@ impl Kept for Bytes {
     }
 }
 
-/// Cells by level, in the order in which they came, and the summary; all facts so far are set aside `rounds` times.
-type Built = (Vec<(Level, Cell)>, CubeSummary);
+/// Cells of each combination, in the order in which they came, and the summary; all facts so far are set aside `rounds` times.
+type Built = (Vec<((Level, Grain), Cell)>, CubeSummary);
 
 fn build_aside(
     ctx: &Context,
@@ -290,10 +290,12 @@ fn build_aside(
     let mut cells = Vec::new();
     let summary = builder.finish_with(&members, &kept, |batch| {
         if let CubeBatch::Cells {
-            level, cells: found, ..
+            level,
+            grain,
+            cells: found,
         } = batch
         {
-            cells.extend(found.iter().map(|cell| (level, *cell)));
+            cells.extend(found.iter().map(|cell| ((level, grain), *cell)));
         }
         Ok::<(), EngineError>(())
     });
@@ -329,21 +331,19 @@ fn facts_set_aside_give_the_cells_of_facts_that_were_held_in_the_same_order_of_s
         .collect();
     let (cells, summary) = build_aside(&context(2), &members, &facts, &assignments, 0);
     assert!(cells.len() > 10_000 && summary.interactions.outside_range > 0);
-    let of_level = |cells: &[(Level, Cell)], of: Level| -> Vec<Cell> {
-        cells
-            .iter()
-            .filter(|(level, _)| *level == of)
-            .map(|(_, cell)| *cell)
-            .collect()
+    let of = |cells: &[((Level, Grain), Cell)], combination: (Level, Grain)| -> Vec<Cell> {
+        let of_it = cells.iter().filter(|(of, _)| *of == combination);
+        of_it.map(|(_, cell)| *cell).collect()
     };
     for (rounds, budget) in [(1, 1 << 30), (7, 1 << 30), (3, 24 << 20)] {
         let (aside, again) = build_aside(&budgeted(budget), &members, &facts, &assignments, rounds);
         assert_eq!(again, summary, "{rounds} rounds");
-        for level in Level::ALL {
-            assert!(
-                of_level(&aside, level) == of_level(&cells, level),
-                "{rounds} rounds, {level}"
-            );
+        for combination in Level::ALL
+            .into_iter()
+            .flat_map(|level| Grain::ALL.map(|grain| (level, grain)))
+        {
+            let same = of(&aside, combination) == of(&cells, combination);
+            assert!(same, "{rounds} rounds, {combination:?}");
         }
     }
 }
