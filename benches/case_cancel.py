@@ -16,25 +16,30 @@ CLIENT = "growth"
 # Columns with many different values, so that the fits have something to do.
 FEATURES = "{accesses,active_days,posts,post_replies,help_requests,help_request_replies}"
 
-# step -> (what comes before each attempt, committed; the statement that is cancelled); {grain}: WEEK, of more than 10 million interactions MONTH
+# step -> (what comes before each attempt, committed; the statement that is cancelled). {level} x {grain}: LEC x WEEK; of more than 10 million interactions
+# SUB x MONTH, since lectures would take 21 GB of disk, with their classes
+FILL = f"SELECT * FROM empatia.build_cube(client => '{CLIENT}', full_build => true)"
 STEPS = {
     "load a stream": ("", "SELECT * FROM empatia.load('landed')"),
+    "build_cube, native, into empty parts": ("UPDATE empatia.setting SET value = 'native' WHERE key = 'builder'; TRUNCATE analytics.cube", FILL),
     "build_cube, native": ("UPDATE empatia.setting SET value = 'native' WHERE key = 'builder'", f"SELECT * FROM empatia.build_cube(client => '{CLIENT}', full_build => true)"),
     "build_cube, builder = sql": ("UPDATE empatia.setting SET value = 'sql' WHERE key = 'builder'",
-                                  f"SELECT * FROM empatia.build_cube('LEC', '{{grain}}', client => '{CLIENT}', full_build => true)"),
-    "kmeans_segments, 300 starts": ("", "SELECT * FROM empatia.kmeans_segments('LEC', '{grain}', 12, n_init => 300, tolerance => 0)"),
+                                  f"SELECT * FROM empatia.build_cube('{{level}}', '{{grain}}', client => '{CLIENT}', full_build => true)"),
+    "kmeans_segments, 300 starts": ("", "SELECT * FROM empatia.kmeans_segments('{level}', '{grain}', 12, n_init => 300, tolerance => 0)"),
     "kmeans_segments, gmm": ("", "SELECT * FROM empatia.kmeans_segments('SPA', 'MONTH', 4, n_init => 8, algorithm => 'gmm', client => 'half')"),
-    "kmeans_segments, dbscan": ("", "SELECT * FROM empatia.kmeans_segments('LEC', '{grain}', algorithm => 'dbscan', options => '{\"eps\": 0.3, \"min_points\": 50}')"),
-    "choose_k": ("", "SELECT * FROM empatia.choose_k('LEC', '{grain}', 2, 20)"),
-    "classify": ("SELECT * FROM empatia.kmeans_segments('LEC', '{grain}', 4)", "SELECT * FROM empatia.classify('LEC', '{grain}')"),
+    "kmeans_segments, dbscan": ("", "SELECT * FROM empatia.kmeans_segments('{level}', '{grain}', algorithm => 'dbscan', options => '{\"eps\": 0.3, \"min_points\": 50}')"),
+    "choose_k": ("", "SELECT * FROM empatia.choose_k('{level}', '{grain}', 2, 20)"),
+    "classify": ("SELECT * FROM empatia.kmeans_segments('{level}', '{grain}', 4)", "SELECT * FROM empatia.classify('{level}', '{grain}')"),
     "train, boosting": ("", "SELECT * FROM empatia.train('SPA', '{grain}', target => 'inactive_next', deploy => 'never')"),
     "train, ensemble": ("", "SELECT * FROM empatia.train('SPA', '{grain}', target => 'inactive_next', algorithm => 'ensemble', deploy => 'never')"),
     "classify, classifier": ("""SELECT empatia.deploy(max(m.version)) FROM empatia.model m WHERE m.algorithm = 'gradient_boosting'
                                 HAVING max(m.version) IS DISTINCT FROM empatia._classifier_for('SPA', '{grain}', NULL);
                                 SELECT empatia._forget_predictions(c.client_id, 'SPA', '{grain}') FROM dw.client c""", "SELECT * FROM empatia.classify('SPA', '{grain}')"),
 }
-# What a database of the case growth can do, which has no second client and no room for one.
-LARGE = [name for name in STEPS if not any(word in name for word in ("load", "sql", "gmm"))]
+# step -> what makes up for it
+AFTER = {"build_cube, native, into empty parts": FILL}
+# What a database of the case growth can do, which has no second client and no room for one; DBSCAN takes fewer different rows than it has.
+LARGE = [name for name in STEPS if not any(word in name for word in ("load", "sql", "gmm", "dbscan"))]
 
 
 class Victim:
@@ -112,7 +117,8 @@ def leftovers(witness, victim):
 
 
 def attempts(database, name, grain, count, chance):
-    before, statement = (text.replace("{grain}", grain) for text in STEPS[name])
+    level = "LEC" if grain == "WEEK" else "SUB"
+    before, statement = (text.replace("{grain}", grain).replace("{level}", level) for text in STEPS[name])
     with connect(database) as witness:
         if before:
             witness.execute(before)
@@ -143,6 +149,8 @@ def attempts(database, name, grain, count, chance):
             if victim.outcome != "cancelled" or left != (0, 0):
                 raise RuntimeError(f"{name}: {victim.outcome}, left {left}")
             found.append(seconds)
+        if name in AFTER:
+            witness.execute(AFTER[name])
     return duration, found
 
 
@@ -162,6 +170,9 @@ def run(report, repetitions, keep=False, sizes=(1, 10), **_):
         return report.failed(CASE, f"no database {database}: make bench CASE=growth,cancel SIZE=10,{millions} GRAINS=MONTH KEEP=1")
     if not large and not (keep and harness.database_exists(database)):
         prepare(database, millions)
+    if large:
+        with connect(database) as session:
+            session.execute("UPDATE empatia.pipeline SET active = level <> 'LEC' AND grain = 'MONTH'")
     chance = random.Random(1)
     for name in LARGE if large else STEPS:
         duration, found = attempts(database, name, grain, 5 if large else 2 * repetitions, chance)

@@ -44,7 +44,7 @@ class PeakMemory:
         self.thread.join()
 
 
-def measure(millions, repetitions, keep):
+def measure(millions, repetitions, keep, larger_follows):
     database = f"bench_growth_{millions}"
     if not (keep and harness.database_exists(database)):
         say(f"generating {millions} million interactions")
@@ -74,7 +74,8 @@ def measure(millions, repetitions, keep):
                 peaks.append(memory.peak)
         if seconds:
             found[budget] = {"seconds": seconds, "peak": max(peaks), "stored": int(stored)}
-    if not keep:
+    # the smaller ones are generated in a minute, and the larger one needs the room
+    if not keep or larger_follows:
         with connect("postgres") as admin:
             admin.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
     return found
@@ -83,7 +84,7 @@ def measure(millions, repetitions, keep):
 def run(report, repetitions, keep=False, sizes=(1, 10), **_):
     before = {}
     for millions in sorted(sizes):
-        found = measure(millions, 1 if millions >= 100 else min(repetitions, 3), keep)
+        found = measure(millions, 1 if millions >= 100 else min(repetitions, 3), keep, millions < max(sizes))
         for budget, now in found.items():
             work = f"{millions} million interactions, build of 5 levels x {', '.join(GRAINS)}, empatia.memory_limit = {budget}"
             if "refused" in now:

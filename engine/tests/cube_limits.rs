@@ -3,6 +3,7 @@
 mod cube_support;
 
 use std::sync::atomic::Ordering;
+use std::sync::Mutex;
 
 use cube_support::{
     assigned, build, context, did, february_to_march, lecture, params, random_facts, small, stream, Facts, ANA, SPA,
@@ -10,8 +11,8 @@ use cube_support::{
 use empatia_engine::calendar::{DateRange, Grain};
 use empatia_engine::context::Context;
 use empatia_engine::cube::{
-    Basis, Combinations, CubeBatch, CubeBuilder, CubeError, CubeParams, CubeStream, Interaction, InteractionKind,
-    Level, Members,
+    Assignment, Basis, Cell, Combinations, CubeBatch, CubeBuilder, CubeError, CubeParams, CubeStream, CubeSummary,
+    Interaction, InteractionKind, Kept, Level, Members,
 };
 use empatia_engine::error::EngineError;
 use rand::seq::SliceRandom;
@@ -239,5 +240,110 @@ fn parameters_without_combination_or_with_an_endless_range_are_refused() {
     ));
     for kind in InteractionKind::ALL {
         assert_eq!(InteractionKind::try_from(kind.index() as u8).unwrap(), kind);
+    }
+}
+
+/// Keeps what is set aside, as a file would.
+#[derive(Default)]
+struct Bytes(Mutex<Vec<u8>>);
+
+impl Kept for Bytes {
+    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), EngineError> {
+        let all = self.0.lock().unwrap();
+        bytes.copy_from_slice(&all[at as usize..][..bytes.len()]);
+        Ok(())
+    }
+}
+
+/// Cells of each combination, in the order in which they came, and the summary; all facts so far are set aside `rounds` times.
+type Built = (Vec<((Level, Grain), Cell)>, CubeSummary);
+
+fn build_aside(
+    ctx: &Context,
+    members: &[(i64, i64)],
+    facts: &[Interaction],
+    assignments: &[Assignment],
+    rounds: usize,
+) -> Built {
+    let members = Members::from_pairs(ctx, members.iter().copied()).unwrap();
+    let plan = params(0, 365, Basis::Universe, 0).check(ctx).unwrap();
+    let mut builder = CubeBuilder::ordered(ctx, plan, &members).unwrap();
+    let kept = Bytes::default();
+    let mut assignments = assignments.chunks(assignments.len() / (rounds + 1) + 1);
+    for of_round in facts.chunks(facts.len() / (rounds + 1) + 1) {
+        for fact in of_round {
+            builder.push_interaction(fact).unwrap();
+        }
+        for fact in assignments.next().unwrap_or_default() {
+            builder.push_assignment(fact).unwrap();
+        }
+        if rounds > 0 {
+            let write = |bytes: &[u8]| {
+                kept.0.lock().unwrap().extend_from_slice(bytes);
+                Ok::<_, EngineError>(())
+            };
+            // all but those outside the range
+            assert!(builder.set_aside(write).unwrap() > of_round.len() / 2);
+        }
+    }
+    assert_eq!(builder.has_set_aside(), rounds > 0);
+    let mut cells = Vec::new();
+    let summary = builder.finish_with(&members, &kept, |batch| {
+        if let CubeBatch::Cells {
+            level,
+            grain,
+            cells: found,
+        } = batch
+        {
+            cells.extend(found.iter().map(|cell| ((level, grain), *cell)));
+        }
+        Ok::<(), EngineError>(())
+    });
+    (cells, summary.unwrap())
+}
+
+#[test]
+fn facts_set_aside_give_the_cells_of_facts_that_were_held_in_the_same_order_of_students() {
+    // few students do most, so that some buckets are taken in parts where memory is short
+    let members: Vec<_> = (0..9000).map(|user| (SPA, user * 7 - 3000)).collect();
+    let student = |n: i64| members[((n * 7919 % 9000) * (n % 97) * (n % 89) / (97 * 89)) as usize].1;
+    let facts: Vec<_> = (0..300_000i64)
+        .map(|n| Interaction {
+            user: student(n),
+            ..did(
+                InteractionKind::ALL[n as usize % 5],
+                (n % 400) as i32,
+                lecture(),
+                n % 11 - 3,
+            )
+        })
+        .collect();
+    let assignments: Vec<_> = (0..2000i32)
+        .map(|n| Assignment {
+            user: student(i64::from(n)),
+            path: lecture(),
+            assigned: Some(n % 300),
+            due: (n % 3 > 0).then_some(n % 310),
+            submitted: (n % 4 > 0).then_some(n % 320),
+            late: n % 5 == 0,
+            grade: (n % 2 == 0).then_some(f64::from(n) / 3000.0),
+        })
+        .collect();
+    let (cells, summary) = build_aside(&context(2), &members, &facts, &assignments, 0);
+    assert!(cells.len() > 10_000 && summary.interactions.outside_range > 0);
+    let of = |cells: &[((Level, Grain), Cell)], combination: (Level, Grain)| -> Vec<Cell> {
+        let of_it = cells.iter().filter(|(of, _)| *of == combination);
+        of_it.map(|(_, cell)| *cell).collect()
+    };
+    for (rounds, budget) in [(1, 1 << 30), (7, 1 << 30), (3, 24 << 20)] {
+        let (aside, again) = build_aside(&budgeted(budget), &members, &facts, &assignments, rounds);
+        assert_eq!(again, summary, "{rounds} rounds");
+        for combination in Level::ALL
+            .into_iter()
+            .flat_map(|level| Grain::ALL.map(|grain| (level, grain)))
+        {
+            let same = of(&aside, combination) == of(&cells, combination);
+            assert!(same, "{rounds} rounds, {combination:?}");
+        }
     }
 }

@@ -104,7 +104,8 @@ BEGIN
         EXECUTE format('DELETE FROM %s c USING pg_temp._touched h WHERE c.client_id = $1 AND c.user_id = h.user_id AND c.period_start = h.period_start', cube) USING client_id;
     END IF;
     GET DIAGNOSTICS part.deleted_rows = ROW_COUNT;
-    EXECUTE format('INSERT INTO %s %s', cube, empatia._cells_sql(part.level, part.grain, basis, part.mode = 'incremental'))
+    EXECUTE format('INSERT INTO %s (client_id, level, grain, user_id, unit_id, period_start, posts, post_replies, help_requests, help_request_replies, accesses, active_days, '
+                   'assigned_exercises, submitted_exercises, late_exercises, grade_sum, grade_count) %s', cube, empatia._cells_sql(part.level, part.grain, basis, part.mode = 'incremental'))
         USING client_id, part.date_from, part.date_to, first_day;
     GET DIAGNOSTICS part.written_rows = ROW_COUNT;
     DROP TABLE IF EXISTS pg_temp._touched;

@@ -99,17 +99,18 @@ CREATE TABLE {results}.cube (
     user_id bigint NOT NULL,
     unit_id bigint NOT NULL,
     period_start date NOT NULL,
+    -- four bytes beside four, so that a row has no gaps: there are millions
+    active_days integer NOT NULL,
     posts bigint NOT NULL,
     post_replies bigint NOT NULL,
     help_requests bigint NOT NULL,
     help_request_replies bigint NOT NULL,
     accesses bigint NOT NULL,
-    active_days integer NOT NULL,
     assigned_exercises integer NOT NULL,
     submitted_exercises integer NOT NULL,
     late_exercises integer NOT NULL,
-    grade_sum double precision NOT NULL,
-    grade_count integer NOT NULL
+    grade_count integer NOT NULL,
+    grade_sum double precision NOT NULL
 ) PARTITION BY LIST (level);
 COMMENT ON TABLE {results}.cube IS 'the engagement cube, sparse: a member and period without a row did nothing';
 COMMENT ON COLUMN {results}.cube.assigned_exercises IS 'basis due: those due in the period; basis universe: 0, see cube_assigned';

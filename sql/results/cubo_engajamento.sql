@@ -4,21 +4,22 @@
 -- look-ups into a relation by the smallest of the relations that the keys come from, here one unit or a few periods, and so found cells by
 -- their member alone, throwing most of them away; out of a branch all keys come as one relation. The level is a constant of its branch, so that
 -- the branches of other levels vanish when it is given. A condition on member_level as well would only be taken for fewer rows.
--- Assignments are looked up here, once per member and not once per period. The names of the students are not: each relation more in the
--- branch adds milliseconds of planning.
+-- Assignments and students' names are looked up here, once per member and not once per period. A relation more in the branch would nearly double the
+-- time of planning; the conditions of the name on unit, build and client, which hold for every row, forbid the planner to look for it before those are joined.
 CREATE FUNCTION empatia._dense_keys_sql() RETURNS text
 LANGUAGE sql IMMUTABLE AS $f$
     SELECT string_agg(format($q$
     SELECT b.client_id, c.code AS client, %L::text AS level, b.grain, m.user_id, u.unit_id, p.period_start, p.period_end,
            u.environment_id, u.course_id, u.space_id, u.subject_id, u.lecture_id,
            u.environment_name, u.course_name, u.space_name, u.subject_name, u.lecture_name,
-           b.assignment_basis, b.classified_at, coalesce(b.classifier_version, b.model_version) AS model_version, a.assigned_exercises
+           s.name AS user_name, b.assignment_basis, b.classified_at, coalesce(b.classifier_version, b.model_version) AS model_version, a.assigned_exercises
     FROM {results}.cube_build b
     JOIN {dw}.client c ON c.client_id = b.client_id
     JOIN {results}.cube_unit u ON u.client_id = b.client_id
     JOIN {results}.cube_member m ON m.client_id = u.client_id AND m.unit_id = u.member_unit_id
     JOIN {results}.cube_period p ON p.client_id = b.client_id AND p.grain = b.grain
     LEFT JOIN {results}.cube_assigned a ON a.client_id = m.client_id AND a.level = %1$L AND a.user_id = m.user_id AND a.unit_id = u.unit_id
+    LEFT JOIN {dw}.student s ON s.client_id = m.client_id AND s.user_id = m.user_id AND u.client_id = b.client_id AND c.client_id = b.client_id
     WHERE b.level = %1$L AND u.level = %1$L AND p.level = %1$L AND m.level = %2$L$q$, v.level, v.member_level), ' UNION ALL ' ORDER BY v.place)
     FROM (VALUES (1, 'ENV', 'ENV'), (2, 'CRS', 'CRS'), (3, 'SPA', 'SPA'), (4, 'SUB', 'SPA'), (5, 'LEC', 'SPA')) v (place, level, member_level)
 $f$;
@@ -28,7 +29,7 @@ CREATE FUNCTION empatia._results_ddl() RETURNS text
 LANGUAGE sql IMMUTABLE AS $ddl$ SELECT replace($view$
 CREATE VIEW {results}.cubo_engajamento AS
 SELECT d.client AS cliente, d.user_id, d.environment_id, d.course_id, d.space_id, d.subject_id, d.lecture_id,
-       d.level AS nivel_agregacao, d.grain AS tipo_agregacao_data, s.name AS user_name,
+       d.level AS nivel_agregacao, d.grain AS tipo_agregacao_data, d.user_name,
        d.environment_name, d.course_name, d.space_name, d.subject_name, d.lecture_name,
        d.period_start AS data_inicio, d.period_end AS data_fim,
        coalesce(x.posts, 0) AS posts_amount, coalesce(x.post_replies, 0) AS post_replies_amount,
@@ -48,9 +49,9 @@ SELECT d.client AS cliente, d.user_id, d.environment_id, d.course_id, d.space_id
            (SELECT r.reason FROM {results}.cube_reason r WHERE r.client_id = d.client_id AND r.level = d.level AND r.grain = d.grain AND r.reason_id = coalesce(y.reason_3, w.reason_3))], NULL)
        END AS motivos
 FROM ({keys}) d
-LEFT JOIN {dw}.student s ON s.client_id = d.client_id AND s.user_id = d.user_id
-LEFT JOIN {results}.cube x ON x.level = d.level AND x.grain = d.grain AND x.client_id = d.client_id AND x.user_id = d.user_id
-                          AND x.unit_id = d.unit_id AND x.period_start = d.period_start
+-- numbers first: the columns that are joined are sorted in this order, and those after a text take longer to get at
+LEFT JOIN {results}.cube x ON x.client_id = d.client_id AND x.user_id = d.user_id AND x.unit_id = d.unit_id AND x.period_start = d.period_start
+                          AND x.level = d.level AND x.grain = d.grain
 -- by the cell's key: where there is no cell nothing is looked up
 LEFT JOIN {results}.cube_class k ON k.level = x.level AND k.grain = x.grain AND k.client_id = x.client_id AND k.user_id = x.user_id
                           AND k.unit_id = x.unit_id AND k.period_start = x.period_start

@@ -21,6 +21,7 @@ use super::facts::{read_facts, Stopped, Whose};
 use super::stored::{key_of, same, Key, Part, Stored};
 use super::structure::Structure;
 use super::touched::{bit, grains, grains_of, period_of, Grains, Touched};
+use crate::pg::buffers::{self, Known};
 use crate::pg::threads::run_feeding;
 
 /// Part of the budget that facts leave for cells and rows.
@@ -40,6 +41,8 @@ pub(super) struct Outcome {
     pub facts: Duration,
     pub cells: Duration,
     pub stored: Duration,
+    /// Where the pages of the parts are.
+    pages: Option<(Known, Reservation)>,
     memory: Reservation,
 }
 
@@ -107,6 +110,7 @@ impl<'a> Attempt<'a> {
                 facts: Duration::ZERO,
                 cells: Duration::ZERO,
                 stored: Duration::ZERO,
+                pages: None,
                 memory: context.reserve(0)?,
             },
             memory,
@@ -117,6 +121,7 @@ impl<'a> Attempt<'a> {
         let began = Instant::now();
         self.compute()?;
         self.outcome.cells = began.elapsed() - self.outcome.facts;
+        self.look_where_pages_are();
         for level in Level::ALL {
             for grain in Grain::ALL {
                 self.compare(level, grain)?;
@@ -126,6 +131,19 @@ impl<'a> Attempt<'a> {
         self.outcome.again.dedup();
         self.outcome.stored = began.elapsed() - self.outcome.facts - self.outcome.cells;
         Ok(self.outcome)
+    }
+
+    /// Before many rows are looked up, if that fits into the budget.
+    fn look_where_pages_are(&mut self) {
+        let rows = Level::ALL.map(|level| {
+            let cells: usize = self.cells[level.index()].iter().map(Vec::len).sum();
+            cells * grains_of(level, self.plan).count_ones() as usize
+        });
+        if let Some(bytes) = buffers::bytes(rows.iter().sum()) {
+            if let Ok(reserved) = self.context.reserve(bytes) {
+                self.outcome.pages = Some((buffers::look(), reserved));
+            }
+        }
     }
 
     /// Position of a user among `users`.
@@ -173,6 +191,7 @@ impl<'a> Attempt<'a> {
             &Whose::Runs(runs),
             &params,
             &mut builder,
+            None,
             |fact| {
                 if last.is_none_or(|(user, _)| user != fact.user) {
                     last = self

@@ -9,7 +9,6 @@ use super::diff::Counts;
 use super::stored::{same, Key, Part};
 use super::write_cells::{edit_cells, write_cells};
 use crate::error::Result;
-use crate::pg::append::Way;
 use crate::pg::column::Tid;
 use crate::pg::edit::AHEAD;
 
@@ -137,8 +136,13 @@ pub(super) fn write(
         .collect();
     let mut inconsistent = Vec::new();
     edit_cells(results, client, combination, |rows| {
-        for change in changes.iter() {
+        for (position, change) in changes.iter().enumerate() {
             changed.push(change.key);
+            for (ahead, soon) in [(AHEAD, false), (AHEAD / 2, true)] {
+                if let Some(place) = changes.get(position + ahead).and_then(|change| change.place) {
+                    rows.announce_place(place, soon);
+                }
+            }
             let Some(place) = change.place else { continue };
             rows.at(place)?;
             counts.deleted += 1;
@@ -178,7 +182,7 @@ pub(super) fn write(
     })?;
     changed.write(part.level, part.grain)?;
     if !new.is_empty() {
-        counts.inserted += write_cells(Way::Copy, results, client, combination, new.into_iter())?;
+        counts.inserted += write_cells(None, results, client, combination, new.into_iter())?;
     }
     Ok(inconsistent)
 }

@@ -10,7 +10,7 @@ use super::stored::{key_of, same, Key, Part};
 use super::structure::Source;
 use super::write_cells::{partition, write_cells};
 use crate::error::Result;
-use crate::pg::append::{build_indexes, lock_empty, Way};
+use crate::pg::append::{lock_empty, Indexes};
 use crate::pg::column::Tid;
 use crate::pg::delete::delete_rows;
 use crate::pg::write::Relation;
@@ -34,8 +34,8 @@ pub(super) struct Target {
     pub grain: Grain,
     /// The client has no rows to compare with.
     empty: bool,
-    /// Append where nobody has rows: [`Target::finish`] builds the indexes.
-    way: Way,
+    /// Rows are appended where nobody has any: [`Target::finish`] completes the indexes.
+    appended: Option<Indexes>,
     /// Everything up to this key is done.
     behind: Option<Key>,
     pub counts: Counts,
@@ -80,7 +80,7 @@ impl Target {
             level,
             grain,
             empty: append || !part.holds_rows()?,
-            way: if append { Way::Append } else { Way::Copy },
+            appended: append.then(Indexes::default),
             behind: None,
             counts: Counts::default(),
             changed,
@@ -149,20 +149,20 @@ impl Target {
     }
 
     pub fn is_appended(&self) -> bool {
-        self.way == Way::Append
+        self.appended.is_some()
     }
 
     /// When all cells are there.
-    pub fn finish(&self, source: &Source) -> Result<()> {
-        match self.way {
-            Way::Append => build_indexes(relation(source, &partition(self.level, self.grain))),
-            Way::Copy => Ok(()),
+    pub fn finish(&mut self, source: &Source) -> Result<()> {
+        match &mut self.appended {
+            Some(indexes) => indexes.finish(relation(source, &partition(self.level, self.grain))),
+            None => Ok(()),
         }
     }
 
-    fn write<'a>(&self, source: &Source, cells: impl Iterator<Item = &'a Cell>) -> Result<u64> {
+    fn write<'a>(&mut self, source: &Source, cells: impl Iterator<Item = &'a Cell>) -> Result<u64> {
         write_cells(
-            self.way,
+            self.appended.as_mut(),
             &source.results_name,
             source.client_id,
             (self.level, self.grain),

@@ -1,14 +1,13 @@
 //! Facts of a client from the warehouse into the engine.
 
-use std::ops::RangeInclusive;
-
 use empatia_engine::cube::{Assignment, Basis, CubeBuilder, CubeParams, Interaction, Level, Page, Path, PathNumber};
 use empatia_engine::error::EngineError;
 
 use super::fact_runs::{look_up_each, read_runs, Runs};
 use super::left_out::LeftOut;
 use super::packed_facts::StoredInteraction;
-use super::structure::{Source, Structure};
+use super::spill::Spill;
+use super::structure::Structure;
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{self, Bool, Date, Float8, Int2, Int8};
 use crate::pg::read::query;
@@ -40,12 +39,12 @@ impl From<EngineError> for Stopped {
 /// Whose facts are read.
 #[derive(Debug)]
 pub(super) enum Whose {
-    Users(RangeInclusive<i64>),
+    Everybody,
     /// Interactions of these days; assignments of these users.
     Runs(Runs),
 }
 
-/// Reads facts into `builder`; `on_interaction` is shown those that count, `on_grade` is told who has a grade, and the day that it
+/// Reads facts into `builder`, those beyond the budget into `spill`, where there is one; `on_interaction` is shown those that count, `on_grade` is told who has a grade, and the day that it
 /// counts on.
 ///
 /// Returns those left out, but for interactions inside the range by people who are not students of the space: those
@@ -55,6 +54,7 @@ pub(super) fn read_facts(
     whose: &Whose,
     params: &CubeParams,
     builder: &mut CubeBuilder,
+    spill: Option<&mut Spill>,
     on_interaction: impl FnMut(&Interaction) -> Result<(), EngineError>,
     on_grade: impl FnMut(i64, Option<i32>),
 ) -> Result<LeftOut, Stopped> {
@@ -62,6 +62,7 @@ pub(super) fn read_facts(
         params,
         structure,
         builder,
+        spill,
         on_interaction,
         on_grade,
         left_out: LeftOut::default(),
@@ -106,6 +107,7 @@ struct Reader<'a, I, G> {
     params: &'a CubeParams,
     structure: &'a Structure,
     builder: &'a mut CubeBuilder,
+    spill: Option<&'a mut Spill>,
     on_interaction: I,
     on_grade: G,
     left_out: LeftOut,
@@ -118,10 +120,8 @@ where
     G: FnMut(i64, Option<i32>),
 {
     fn interactions(&mut self, whose: &Whose) -> Result<()> {
-        if let Whose::Users(users) = whose {
-            if self.packed_interactions(users)? {
-                return Ok(());
-            }
+        if matches!(whose, Whose::Everybody) && self.packed_interactions()? {
+            return Ok(());
         }
         let structure = self.structure;
         let (select, source) = (select_interactions(&structure.source.dw), &structure.source);
@@ -144,8 +144,8 @@ where
                         amount,
                     };
                     let shown = (self.on_interaction)(&fact);
-                    let pushed = shown.and_then(|()| self.builder.push_interaction(&fact));
-                    self.pushed(pushed)
+                    self.pushed(shown)?;
+                    self.push(|builder| builder.push_interaction(&fact))
                 }
                 None => {
                     self.report(user, path.unit(Level::Space), Some(day));
@@ -154,7 +154,10 @@ where
             }
         };
         match whose {
-            Whose::Users(users) => of_users(&select, source, users, &INTERACTION_COLUMNS, on_row),
+            Whose::Everybody => {
+                query(&select, &[source.client_id.into()], &INTERACTION_COLUMNS, on_row)?;
+                Ok(())
+            }
             Whose::Runs(runs) => {
                 let user_and_day = |row: &Row<'_>| row.i64(0).zip(row.date(3));
                 read_runs(&select, source, runs, &INTERACTION_COLUMNS, user_and_day, on_row)?;
@@ -164,16 +167,16 @@ where
     }
 
     /// The same by parallel workers; false where there are none.
-    fn packed_interactions(&mut self, users: &RangeInclusive<i64>) -> Result<bool> {
+    fn packed_interactions(&mut self) -> Result<bool> {
         let structure = self.structure;
-        let Some(parallel) = structure.parallel_for(users) else {
+        let Some(parallel) = &structure.parallel else {
             return Ok(false);
         };
         let Ok(_reserved) = parallel.reserve() else {
             return Ok(false);
         };
         let mut paths: Vec<Vec<(PathNumber, Option<i64>)>> = Vec::new();
-        parallel.read(&structure.source, users, |worker, page| {
+        parallel.read(&structure.source, |worker, page| {
             if paths.len() <= worker {
                 paths.resize_with(worker + 1, Vec::new);
             }
@@ -188,8 +191,8 @@ where
             paths.clear();
         }
         for path in page.new_paths() {
-            let number = self.builder.number(&path);
-            paths.push((self.pushed(number)?, path.unit(Level::Space)));
+            let number = self.push(|builder| builder.number(&path))?;
+            paths.push((number, path.unit(Level::Space)));
         }
         for fact in page.facts() {
             let (number, space) = *paths
@@ -198,10 +201,7 @@ where
             let kind = self.structure.kinds.get(fact.kind);
             match kind.filter(|_| self.params.range.contains(fact.day)) {
                 Some(kind) => {
-                    let pushed = self
-                        .builder
-                        .push_numbered(fact.user, number, fact.day, kind, fact.amount);
-                    self.pushed(pushed)?;
+                    self.push(|builder| builder.push_numbered(fact.user, number, fact.day, kind, fact.amount))?;
                 }
                 None => self.report(fact.user, space, Some(fact.day)),
             }
@@ -243,11 +243,13 @@ where
                 };
                 (self.on_grade)(user, day);
             }
-            let pushed = self.builder.push_assignment(&fact);
-            self.pushed(pushed)
+            self.push(|builder| builder.push_assignment(&fact))
         };
         match whose {
-            Whose::Users(users) => of_users(&select, source, users, &COLUMNS, on_row),
+            Whose::Everybody => {
+                query(&select, &[source.client_id.into()], &COLUMNS, on_row)?;
+                Ok(())
+            }
             // a student has few, and no index knows all their days
             Whose::Runs(runs) => {
                 let mut users = runs.users.clone();
@@ -274,6 +276,24 @@ where
         }
     }
 
+    /// Gives the builder something, which it refuses where there is no room: then room is made.
+    #[inline]
+    fn push<T>(&mut self, give: impl Fn(&mut CubeBuilder) -> Result<T, EngineError>) -> Result<T> {
+        let mut pushed = give(self.builder);
+        if matches!(pushed, Err(EngineError::Memory { .. })) && self.make_room()? {
+            pushed = give(self.builder);
+        }
+        self.pushed(pushed)
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> Result<bool> {
+        match &mut self.spill {
+            Some(spill) => spill.make_room(self.builder),
+            None => Ok(false),
+        }
+    }
+
     /// Remembers an error of memory as such.
     #[inline]
     fn pushed<T>(&mut self, pushed: Result<T, EngineError>) -> Result<T> {
@@ -285,24 +305,6 @@ where
             other => other.into(),
         })
     }
-}
-
-fn of_users(
-    select: &str,
-    source: &Source,
-    users: &RangeInclusive<i64>,
-    columns: &[ColumnType],
-    on_row: impl FnMut(&Row<'_>) -> Result<()>,
-) -> Result<()> {
-    let client = source.client_id;
-    if *users == (i64::MIN..=i64::MAX) {
-        query(select, &[client.into()], columns, on_row)?;
-    } else {
-        let sql = format!("{select} AND f.user_id BETWEEN $2 AND $3");
-        let args = [client.into(), (*users.start()).into(), (*users.end()).into()];
-        query(&sql, &args, columns, on_row)?;
-    }
-    Ok(())
 }
 
 #[inline]

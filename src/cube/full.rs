@@ -2,15 +2,14 @@
 //!
 //! The backend's thread reads the facts into the engine, then the engine computes on threads of its own while the
 //! backend's thread writes what is done already: writing takes longest, so computing costs next to no time.
-//! Facts that do not fit into `empatia.memory_limit` are taken in parts, by ranges of users: all cells of a student
-//! come from that student's facts, so a part is as good as the whole.
+//! Facts that do not fit into `empatia.memory_limit` wait in a temporary file, packed and by ranges of users, until the
+//! turn of their students comes: they are read from their tables once, however many there are.
 
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use empatia_engine::calendar::Grain;
-use empatia_engine::context::Context;
-use empatia_engine::cube::{CubeBuilder, CubePlan, Level};
+use empatia_engine::context::{Context, Reservation};
+use empatia_engine::cube::{CubeBatch, CubeBuilder, CubePlan, Level};
 use empatia_engine::error::EngineError;
 use pgrx::prelude::*;
 
@@ -18,8 +17,10 @@ use super::chunks::{capacity, Chunks, QUEUED};
 use super::diff::{Differ, Target};
 use super::facts::{read_facts, Stopped, Whose};
 use super::left_out::LeftOut;
+use super::spill::Spill;
 use super::structure::Structure;
 use crate::error::Result;
+use crate::pg::append::BUILD_BYTES;
 use crate::pg::memory::{give_back, with_maintenance_memory};
 use crate::pg::threads::run_feeding;
 
@@ -39,7 +40,10 @@ pub(super) struct Pass<'a> {
     pub left_out: LeftOut,
     differ: Differ,
     chunk: usize,
-    parts: usize,
+    /// Of the indexes that are built.
+    _indexes: Reservation,
+    spill: Spill,
+    spilled: (usize, i64),
     reading: Duration,
     waiting: Duration,
     writing: Duration,
@@ -60,6 +64,7 @@ impl<'a> Pass<'a> {
         for (position, target) in targets.iter().enumerate() {
             target_of[target.level.index()][target.grain.index()] = position;
         }
+        let targets_appended = targets.iter().filter(|target| target.is_appended()).count();
         Ok(Self {
             context,
             structure,
@@ -69,7 +74,9 @@ impl<'a> Pass<'a> {
             left_out: LeftOut::default(),
             differ: Differ::new(context, chunk)?,
             chunk,
-            parts: 0,
+            _indexes: context.reserve(targets_appended * BUILD_BYTES)?,
+            spill: Spill::default(),
+            spilled: (0, 0),
             reading: Duration::ZERO,
             waiting: Duration::ZERO,
             writing: Duration::ZERO,
@@ -77,21 +84,10 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Builds all users in as few parts as the budget allows; parts in ascending order of users, so that cells come in
-    /// the order of the primary key.
+    /// Builds all users, in ascending order, so that cells come in the order of the primary key.
     pub fn run(&mut self) -> Result<()> {
-        let mut pending = vec![i64::MIN..=i64::MAX];
-        while let Some(users) = pending.pop() {
-            match self.read(&users) {
-                Ok(builder) => self.write(builder)?,
-                Err(Stopped::Failed(error)) => return Err(error),
-                Err(Stopped::Full(error)) => {
-                    let (first, second) = self.halve(&users).ok_or(error)?;
-                    pending.push(second);
-                    pending.push(first);
-                }
-            }
-        }
+        let builder = self.read()?;
+        self.write(builder)?;
         let began = Instant::now();
         for target in &mut self.targets {
             target.take(&self.structure.source, &mut self.differ, &[])?;
@@ -101,7 +97,7 @@ impl<'a> Pass<'a> {
         // what the facts took is free, and sorting keys may take no more than they
         give_back();
         with_maintenance_memory(self.context.budget() / INDEXING_SHARE, || {
-            let mut grown = self.targets.iter().filter(|target| target.counts.inserted > 0);
+            let mut grown = self.targets.iter_mut().filter(|target| target.counts.inserted > 0);
             grown.try_for_each(|target| target.finish(&self.structure.source))
         })?;
         self.indexing = began.elapsed();
@@ -109,26 +105,28 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn read(&mut self, users: &RangeInclusive<i64>) -> Result<CubeBuilder, Stopped> {
+    fn read(&mut self) -> Result<CubeBuilder> {
         let began = Instant::now();
-        let read = self.try_read(users);
-        self.reading += began.elapsed();
-        let (builder, left_out) = read?;
+        let (builder, left_out) = self.try_read().map_err(|stopped| match stopped {
+            Stopped::Full(error) => error.into(),
+            Stopped::Failed(error) => error,
+        })?;
         self.left_out.add(left_out);
-        self.parts += 1;
+        self.reading += began.elapsed();
         Ok(builder)
     }
 
-    fn try_read(&self, users: &RangeInclusive<i64>) -> Result<(CubeBuilder, LeftOut), Stopped> {
+    fn try_read(&mut self) -> Result<(CubeBuilder, LeftOut), Stopped> {
         // kept free while the facts are read, given back for computing
         let _computing = self.context.reserve(self.context.budget() / COMPUTING_SHARE)?;
         let mut builder = CubeBuilder::ordered(self.context, self.plan.clone(), &self.structure.members)?;
         let params = self.plan.params();
         let left_out = read_facts(
             self.structure,
-            &Whose::Users(users.clone()),
+            &Whose::Everybody,
             params,
             &mut builder,
+            Some(&mut self.spill),
             |_| Ok(()),
             |_, _| (),
         )?;
@@ -141,12 +139,14 @@ impl<'a> Pass<'a> {
         let (targets, target_of, differ) = (&mut self.targets, &self.target_of, &mut self.differ);
         let count = targets.len();
         let mut writing = Duration::ZERO;
+        let back = self.spill.reader()?;
         let summary = run_feeding(
             context,
             QUEUED,
             |send| {
                 let mut chunks = Chunks::new(context, count, chunk, &structure.units)?;
-                let summary = builder.finish(&structure.members, |batch| chunks.take(batch, &mut *send))?;
+                let take = |batch: CubeBatch<'_>| chunks.take(batch, &mut *send);
+                let summary = builder.finish_with(&structure.members, &back, take)?;
                 chunks.finish(send)?;
                 Ok::<_, EngineError>(summary)
             },
@@ -162,16 +162,11 @@ impl<'a> Pass<'a> {
         )?;
         self.left_out.no_space += summary.interactions.no_unit + summary.assignments.no_unit;
         self.left_out.not_student += summary.interactions.not_member;
+        self.spilled = self.spill.size();
+        std::mem::take(&mut self.spill).close();
         self.writing += writing;
         self.waiting += began.elapsed().saturating_sub(writing);
         Ok(())
-    }
-
-    /// Two ranges with half of the members each; none where there are fewer than two.
-    fn halve(&self, users: &RangeInclusive<i64>) -> Option<(RangeInclusive<i64>, RangeInclusive<i64>)> {
-        let members = self.structure.members.users_in(users);
-        let middle = *members.get(members.len() / 2).filter(|_| members.len() > 1)?;
-        Some((*users.start()..=middle - 1, middle..=*users.end()))
     }
 
     fn log(&self) {
@@ -179,11 +174,12 @@ impl<'a> Pass<'a> {
         let deleted: u64 = self.targets.iter().map(|target| target.counts.deleted).sum();
         let appended = self.targets.iter().filter(|target| target.is_appended()).count();
         debug1!(
-            "cube of client {}: {inserted} cells, {deleted} rows gone, {appended} of {} combinations appended; {} part(s), read {:.3} s, \
+            "cube of client {}: {inserted} cells, {deleted} rows gone, {appended} of {} combinations appended; {} bytes of facts set aside in {} round(s), read {:.3} s, \
              wrote {:.3} s, indexed {:.3} s, waited for cells {:.3} s",
             self.structure.source.client_id,
             self.targets.len(),
-            self.parts,
+            self.spilled.1,
+            self.spilled.0,
             (self.reading + self.structure.reading).as_secs_f64(),
             self.writing.as_secs_f64(),
             self.indexing.as_secs_f64(),

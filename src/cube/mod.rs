@@ -14,6 +14,7 @@ mod full;
 mod left_out;
 mod packed_facts;
 mod refresh;
+mod spill;
 mod stored;
 mod structure;
 mod touched;

@@ -3,8 +3,6 @@
 //! One process takes rows from the executor at some 0.25 µs each, whatever it does with them; that was nearly all of the
 //! time of reading. Workers read through the executor, too, and hand over pages of packed facts, which cost a tenth.
 
-use std::ops::RangeInclusive;
-
 use empatia_engine::context::{Context, Reservation};
 use empatia_engine::cube::{Packer, Path, PACKER_BYTES};
 use empatia_engine::error::EngineError;
@@ -76,19 +74,13 @@ impl Parallel {
     }
 
     /// Calls `on_page` with the worker's number and each page that it made. False: there was no worker, nothing was read.
-    pub fn read(
-        &self,
-        source: &Source,
-        users: &RangeInclusive<i64>,
-        on_page: impl FnMut(usize, &[u8]) -> Result<()>,
-    ) -> Result<bool> {
+    pub fn read(&self, source: &Source, on_page: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<bool> {
         let share = self.blocks / (self.workers as i64 * CHUNKS_OF_WORKER);
         let of_chunk = share.clamp(1, MOST_BLOCKS);
         let chunks = u32::try_from((self.blocks / of_chunk) + 1)
             .map_err(|_| Error::internal("more chunks of the fact table than 32 bits can number"))?;
         let task = Task {
             client_id: source.client_id,
-            users: users.clone(),
             of_chunk,
             dw: source.dw.clone(),
         };
@@ -126,7 +118,6 @@ fn workers_for(blocks: i64, least: i64) -> usize {
 #[derive(Debug, PartialEq)]
 struct Task {
     client_id: i32,
-    users: RangeInclusive<i64>,
     of_chunk: i64,
     /// Quoted.
     dw: String,
@@ -134,12 +125,7 @@ struct Task {
 
 impl Task {
     fn to_bytes(&self) -> Vec<u8> {
-        let numbers = [
-            i64::from(self.client_id),
-            *self.users.start(),
-            *self.users.end(),
-            self.of_chunk,
-        ];
+        let numbers = [i64::from(self.client_id), self.of_chunk];
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         bytes.extend_from_slice(self.dw.as_bytes());
         bytes
@@ -147,15 +133,14 @@ impl Task {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let wrong = || Error::internal("a parallel worker was given a task that it does not know");
-        let (numbers, dw) = bytes.split_at_checked(32).ok_or_else(wrong)?;
+        let (numbers, dw) = bytes.split_at_checked(16).ok_or_else(wrong)?;
         let number = |index: usize| {
             let of = numbers[8 * index..][..8].try_into().map_err(|_| wrong())?;
             Ok::<_, Error>(i64::from_le_bytes(of))
         };
         Ok(Self {
             client_id: i32::try_from(number(0)?).map_err(|_| wrong())?,
-            users: number(1)?..=number(2)?,
-            of_chunk: number(3)?,
+            of_chunk: number(1)?,
             dw: String::from_utf8(dw.to_vec()).map_err(|_| wrong())?,
         })
     }
@@ -193,10 +178,6 @@ fn pack_chunk(task: &Task, chunk: u32, worker: &mut Worker<'_>, packer: &mut Pac
     if chunk + 1 < worker.chunks() {
         args.push(to.as_str().into());
         sql += " AND f.ctid < $3::tid";
-    }
-    if task.users != (i64::MIN..=i64::MAX) {
-        sql += &format!(" AND f.user_id BETWEEN ${} AND ${}", args.len() + 1, args.len() + 2);
-        args.extend([(*task.users.start()).into(), (*task.users.end()).into()]);
     }
     let mut wanted = true;
     let sent = |worker: &mut Worker<'_>, packer: &mut Packer| packer.page().is_none_or(|page| worker.send(page));
@@ -236,12 +217,11 @@ mod tests {
     fn task_arrives_as_it_was_given() {
         let task = Task {
             client_id: -7,
-            users: i64::MIN..=i64::MAX,
             of_chunk: 1024,
             dw: "\"dé pôt\"".to_owned(),
         };
         assert_eq!(Task::from_bytes(&task.to_bytes()).ok(), Some(task));
-        assert!(Task::from_bytes(&[0; 31]).is_err());
+        assert!(Task::from_bytes(&[0; 15]).is_err());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What the facts are held against: students of spaces, units of the cube, kinds of interaction.
 
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use empatia_engine::context::{Context, Reservation};
@@ -33,16 +32,14 @@ impl Source {
     }
 }
 
-/// One in so many users.
-const FEW: usize = 16;
-
 /// All of it, and how long reading it took.
 pub(super) struct Structure {
     pub source: Source,
     pub members: Members,
     pub units: Units,
     pub kinds: Kinds,
-    parallel: Option<Parallel>,
+    /// How the interactions are read by parallel workers.
+    pub parallel: Option<Parallel>,
     pub reading: Duration,
 }
 
@@ -57,16 +54,6 @@ impl Structure {
             source,
             reading: began.elapsed(),
         })
-    }
-
-    /// How the interactions of these users are read by parallel workers, which look at the whole table; none where they
-    /// are so few that an index should find them.
-    pub fn parallel_for(&self, users: &RangeInclusive<i64>) -> Option<&Parallel> {
-        let (some, all) = (
-            self.members.users_in(users),
-            self.members.users_in(&(i64::MIN..=i64::MAX)),
-        );
-        self.parallel.as_ref().filter(|_| some.len() * FEW >= all.len())
     }
 }
 

@@ -6,7 +6,7 @@ use pgrx::PgSqlErrorCode;
 
 use super::stored::{null_in_the_cube, Key, Stored};
 use crate::error::{Error, Result};
-use crate::pg::append::{append_rows, Way};
+use crate::pg::append::{append_rows, Indexes};
 use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8, Text};
 use crate::pg::column::Tid;
 use crate::pg::edit::{edit_rows, Editor};
@@ -41,12 +41,13 @@ pub(super) fn partition(level: Level, grain: Grain) -> String {
     format!("cube_{level}_{grain}").to_lowercase()
 }
 
-/// Adds cells to the partition of their combination in schema `results` (as stored, not quoted); returns the rows written.
+/// Adds cells to the partition of their combination in schema `results` (as stored, not quoted), by COPY where they are not to be `appended`;
+/// returns the rows written.
 ///
 /// # Errors
 /// As [`copy_rows`]; 22003 for a count that an integer cannot hold.
 pub(super) fn write_cells(
-    way: Way,
+    appended: Option<&mut Indexes>,
     results: &str,
     client_id: i32,
     (level, grain): (Level, Grain),
@@ -58,9 +59,9 @@ pub(super) fn write_cells(
         table: &table,
     };
     let keys = (client_id, level, grain);
-    match way {
-        Way::Copy => copy_rows(relation, &COLUMNS, |row| write_next(row, keys, cells.next())),
-        Way::Append => append_rows(relation, &COLUMNS, |row| write_next(row, keys, cells.next())),
+    match appended {
+        None => copy_rows(relation, &COLUMNS, |row| write_next(row, keys, cells.next())),
+        Some(indexes) => append_rows(relation, &COLUMNS, indexes, |row| write_next(row, keys, cells.next())),
     }
 }
 
@@ -155,6 +156,11 @@ impl Rows<'_, '_> {
         }
         let values = self.editor.get::<11>().and_then(|values| measures_of(&values));
         values.map(Some).ok_or_else(null_in_the_cube)
+    }
+
+    /// A place that is about to be gone to: soon, or after some others.
+    pub fn announce_place(&self, place: Tid, soon: bool) {
+        self.editor.announce_place(place, soon);
     }
 
     /// Goes to the row at this place.

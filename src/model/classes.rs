@@ -9,7 +9,7 @@ use pgrx::prelude::*;
 
 use super::part::{by_users, key_of, look_for_interrupts, Part};
 use crate::error::{Error, Result};
-use crate::pg::append::{append_rows, build_indexes, lock_empty, Way};
+use crate::pg::append::{append_rows, lock_empty, Indexes};
 use crate::pg::column::ColumnType::{self, Date, Int2, Int4, Int8, Text, Tid};
 use crate::pg::column::Tid as Place;
 use crate::pg::read::query;
@@ -56,7 +56,7 @@ pub(super) struct Classes<'a> {
     /// Schema of the results, not quoted.
     results: &'a str,
     client: i32,
-    way: Way,
+    appended: Option<&'a mut Indexes>,
     stored: LookUp<Stored>,
     /// Of cells that had no class, to be written.
     added: Vec<(CellKey, i16)>,
@@ -65,33 +65,31 @@ pub(super) struct Classes<'a> {
 }
 
 impl<'a> Classes<'a> {
-    /// How the classes of a part are written: appended where there are none, of no client. The call that said so has to
-    /// call [`Classes::index`] when all are written.
+    /// The indexes, where the classes of a part are appended, since there are none, of no client: [`Classes::index`] completes them when
+    /// all are written.
     ///
     /// # Errors
     /// As [`lock_empty`].
-    pub fn way(part: &Part, results: &str) -> Result<Way> {
+    pub fn appended(part: &Part, results: &str) -> Result<Option<Indexes>> {
         let table = part.partition("cube_class");
         let empty = lock_empty(Relation::Named {
             schema: results,
             table: &table,
         })?;
-        Ok(if empty { Way::Append } else { Way::Copy })
+        Ok(empty.then(Indexes::default))
     }
 
     /// Builds the indexes, where rows were appended.
     ///
     /// # Errors
-    /// As [`build_indexes`].
-    pub fn index(way: Way, part: &Part, results: &str) -> Result<()> {
+    /// As [`Indexes::finish`].
+    pub fn index(appended: Option<Indexes>, part: &Part, results: &str) -> Result<()> {
         let table = part.partition("cube_class");
-        match way {
-            Way::Copy => Ok(()),
-            Way::Append => build_indexes(Relation::Named {
-                schema: results,
-                table: &table,
-            }),
-        }
+        let relation = Relation::Named {
+            schema: results,
+            table: &table,
+        };
+        appended.map_or(Ok(()), |mut indexes| indexes.finish(relation))
     }
 
     /// Reads what is stored.
@@ -104,7 +102,7 @@ impl<'a> Classes<'a> {
         results: &'a str,
         client: i32,
         users: &RangeInclusive<i64>,
-        way: Way,
+        appended: Option<&'a mut Indexes>,
     ) -> Result<Self> {
         let _added = ctx.reserve_for::<(CellKey, i16)>(CHUNK)?;
         let mut stored = LookUp::new(ctx)?;
@@ -133,7 +131,7 @@ impl<'a> Classes<'a> {
             part,
             results,
             client,
-            way,
+            appended,
             stored,
             added: Vec::with_capacity(CHUNK),
             written: Written::default(),
@@ -169,7 +167,9 @@ impl<'a> Classes<'a> {
         let wanted = |stored: &Stored| stored.wanted != GONE && stored.wanted != stored.class;
         let mut changed = self.stored.iter().filter(|(_, stored)| wanted(stored)).peekable();
         if changed.peek().is_some() {
-            let rows = self.copy(|| changed.next().map(|(key, stored)| (*key, stored.wanted)))?;
+            let rows = self.target().copy(self.appended.as_deref_mut(), || {
+                changed.next().map(|(key, stored)| (*key, stored.wanted))
+            })?;
             self.written.rows += rows;
         }
         Ok(self.written)
@@ -203,26 +203,44 @@ impl<'a> Classes<'a> {
     fn write_added(&mut self) -> Result<()> {
         if !self.added.is_empty() {
             let mut rows = self.added.iter().copied();
-            self.written.rows += self.copy(|| rows.next())?;
+            self.written.rows += self.target().copy(self.appended.as_deref_mut(), || rows.next())?;
             self.added.clear();
         }
         Ok(())
     }
 
-    fn copy(&self, mut next: impl FnMut() -> Option<(CellKey, i16)>) -> Result<u64> {
+    fn target(&self) -> Target<'a> {
+        Target {
+            part: self.part,
+            results: self.results,
+            client: self.client,
+        }
+    }
+}
+
+/// Where classes go.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    part: &'a Part,
+    results: &'a str,
+    client: i32,
+}
+
+impl Target<'_> {
+    fn copy(self, appended: Option<&mut Indexes>, mut next: impl FnMut() -> Option<(CellKey, i16)>) -> Result<u64> {
         let table = self.part.partition("cube_class");
         let relation = Relation::Named {
             schema: self.results,
             table: &table,
         };
-        match self.way {
-            Way::Copy => copy_rows(relation, &COLUMNS, |row| Ok(self.write(row, next()))),
-            Way::Append => append_rows(relation, &COLUMNS, |row| Ok(self.write(row, next()))),
+        match appended {
+            None => copy_rows(relation, &COLUMNS, |row| Ok(self.write(row, next()))),
+            Some(indexes) => append_rows(relation, &COLUMNS, indexes, |row| Ok(self.write(row, next()))),
         }
     }
 
     #[inline]
-    fn write(&self, row: &mut impl RowWriter, class: Option<(CellKey, i16)>) -> bool {
+    fn write(self, row: &mut impl RowWriter, class: Option<(CellKey, i16)>) -> bool {
         let Some((key, class)) = class else {
             return false;
         };

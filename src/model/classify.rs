@@ -17,7 +17,7 @@ use super::part::{by_users, Part, EVERYBODY};
 use super::predictor::Predictor;
 use super::segments::decoded;
 use crate::error::{Error, Result};
-use crate::pg::append::Way;
+use crate::pg::append::Indexes;
 use crate::pg::column::ColumnType::Int8;
 use crate::pg::read::query;
 use crate::pg::threads::{start_context, Limits};
@@ -109,10 +109,10 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     /// Classifies all users in as few parts as the budget allows.
     fn run(&mut self) -> Result<()> {
-        let way = Classes::way(self.part, self.results)?;
+        let mut appended = Classes::appended(self.part, self.results)?;
         let mut pending = vec![EVERYBODY];
         while let Some(users) = pending.pop() {
-            match self.classify(&users, way) {
+            match self.classify(&users, appended.as_mut()) {
                 Ok(()) => self.parts += 1,
                 Err(error) if error.is_out_of_memory() => {
                     let (first, second) = self.halve(&users)?.ok_or(error)?;
@@ -122,14 +122,14 @@ impl<'a> Pass<'a> {
                 Err(error) => return Err(error),
             }
         }
-        Classes::index(way, self.part, self.results)
+        Classes::index(appended, self.part, self.results)
     }
 
     /// Fails for want of memory only before it writes.
-    fn classify(&mut self, users: &RangeInclusive<i64>, way: Way) -> Result<()> {
+    fn classify(&mut self, users: &RangeInclusive<i64>, appended: Option<&mut Indexes>) -> Result<()> {
         let learning = self.context.reserve(self.context.budget() / LEARNING_SHARE)?;
         let mut predictor = Predictor::new(self.context, decoded(self.encoded)?)?;
-        let mut classes = Classes::read(self.context, self.part, self.results, self.client, users, way)?;
+        let mut classes = Classes::read(self.context, self.part, self.results, self.client, users, appended)?;
         let mut assigned = match self.universe {
             true => Some(self.part.read_assigned(self.context, self.client, users)?),
             false => None,

@@ -329,7 +329,7 @@ impl<'a, 't> Pass<'a, 't> {
     }
 
     /// Rows written and removed.
-    fn finish(self) -> Result<(u64, u64)> {
+    fn finish(mut self) -> Result<(u64, u64)> {
         let (own, shared) = (self.predictions.finish()?, self.defaults.finish()?);
         let marks = Marks::new(self.part, self.build.client);
         marks.write_reasons(&self.dictionary, !self.trusting)?;

@@ -8,7 +8,7 @@ use pgrx::prelude::*;
 
 use super::part::Part;
 use crate::error::{Error, Result};
-use crate::pg::append::{append_rows, build_indexes, lock_empty, Way};
+use crate::pg::append::{append_rows, lock_empty, Indexes};
 use crate::pg::column::ColumnType::{self, Date, Float8, Int2, Int4, Int8, Text, Tid};
 use crate::pg::column::Tid as Place;
 use crate::pg::read::query;
@@ -60,7 +60,7 @@ pub(super) struct Predictions<'a> {
     client: i32,
     kind: Kind,
     table: String,
-    way: Way,
+    appended: Option<Indexes>,
     pub written: Written,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Predictions<'a> {
             results,
             client,
             kind,
-            way: if empty { Way::Append } else { Way::Copy },
+            appended: empty.then(Indexes::default),
             table,
             written: Written::default(),
         })
@@ -102,7 +102,7 @@ impl<'a> Predictions<'a> {
     /// As [`copy_rows`]; raises what the DELETE raises.
     pub fn settle(&mut self, which: Which<'_>, wanted: &[Predicted], verdicts: &[Verdict]) -> Result<()> {
         let mut added: Vec<Predicted> = Vec::new();
-        if self.way == Way::Append {
+        if self.appended.is_some() {
             self.written.rows += self.write(wanted, verdicts)?;
             return Ok(());
         }
@@ -132,13 +132,17 @@ impl<'a> Predictions<'a> {
         Ok(())
     }
 
-    /// Builds the indexes where rows were appended.
+    /// Completes the indexes where rows were appended.
     ///
     /// # Errors
-    /// As [`build_indexes`].
-    pub fn finish(&self) -> Result<Written> {
-        if self.way == Way::Append {
-            build_indexes(self.relation())?;
+    /// As [`Indexes::finish`].
+    pub fn finish(&mut self) -> Result<Written> {
+        let relation = Relation::Named {
+            schema: self.results,
+            table: &self.table,
+        };
+        if let Some(indexes) = &mut self.appended {
+            indexes.finish(relation)?;
         }
         Ok(self.written)
     }
@@ -224,7 +228,7 @@ impl<'a> Predictions<'a> {
         Ok(())
     }
 
-    fn write(&self, rows: &[Predicted], verdicts: &[Verdict]) -> Result<u64> {
+    fn write(&mut self, rows: &[Predicted], verdicts: &[Verdict]) -> Result<u64> {
         if rows.is_empty() {
             return Ok(0);
         }
@@ -233,14 +237,17 @@ impl<'a> Predictions<'a> {
         columns.extend([("class", Int2), ("probability", Float8)]);
         columns.extend([("reason_1", Int8), ("reason_2", Int8), ("reason_3", Int8)]);
         let mut rows = rows.iter();
-        match self.way {
-            Way::Copy => copy_rows(self.relation(), &columns, |row| {
+        let mut appended = self.appended.take();
+        let written = match &mut appended {
+            None => copy_rows(self.relation(), &columns, |row| {
                 self.write_row(row, rows.next(), verdicts)
             }),
-            Way::Append => append_rows(self.relation(), &columns, |row| {
+            Some(indexes) => append_rows(self.relation(), &columns, indexes, |row| {
                 self.write_row(row, rows.next(), verdicts)
             }),
-        }
+        };
+        self.appended = appended;
+        written
     }
 
     #[inline]

@@ -1,31 +1,25 @@
-//! Rows made in Rust into an empty table, and its indexes afterwards: a third of the time that COPY takes, which enters
-//! every row into every index as it comes and writes every page twice.
+//! Rows made in Rust into an empty table, page by page, and into its indexes leaf by leaf: a fraction of the time that COPY takes, which
+//! looks the place up of every row in every index and writes every page twice.
 //!
 //! What makes this sound: the table has not one page when [`lock_empty`] says yes, so that nothing but these rows is missing
 //! in the indexes; from then on nobody else can write to it or look into its indexes, until the transaction ends;
 //! and a transaction that ends early leaves rows that nobody sees, which need no entries. Whoever calls [`append_rows`]
-//! calls [`build_indexes`] before anything reads the table.
+//! calls [`Indexes::finish`] before anything reads the table.
 
 use std::ffi::c_int;
 
 use pgrx::prelude::*;
 
-use super::column::ColumnType;
+use super::column::{ColumnType, Tid};
 use super::heap_pages::{self, HeapPages};
+pub use super::index_build::BUILD_BYTES;
+use super::index_build::{note_size, IndexBuild};
 use super::memory::{child_context, RestoreContext};
 use super::row_writer::RowWriter;
+use super::settings::with_compressed_log;
 use super::snapshot::with_active_snapshot;
 use super::write::{open, prepare, to_cstring, Relation};
 use crate::error::{Error, Result};
-
-/// How rows get into a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// By COPY, row by row into the indexes, too.
-    Copy,
-    /// Appended, indexes afterwards.
-    Append,
-}
 
 /// Whether rows may be appended to `relation` without its indexes: it is an ordinary table without a page, has nothing that
 /// looks at each row (triggers, checks, generated columns, row-level security, logical decoding), and nobody uses it, or is asked to wait:
@@ -74,18 +68,130 @@ unsafe fn lock(table: pg_sys::Relation) -> bool {
     unsafe {
         let writers = pg_sys::ShareRowExclusiveLock as pg_sys::LOCKMODE;
         let everybody = pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE;
-        let list = pg_sys::RelationGetIndexList(table);
-        let indexes =
-            (0..list.as_ref().map_or(0, |list| list.length as usize)).map(|i| (*(*list).elements.add(i)).oid_value);
         pg_sys::ConditionalLockRelationOid((*table).rd_id, writers)
-            && indexes
+            && indexes_of(table)
                 .into_iter()
                 .all(|index| pg_sys::ConditionalLockRelationOid(index, everybody))
     }
 }
 
-/// Appends rows, every column given, to a table of which [`lock_empty`] said yes in this transaction; its indexes do not
-/// know them until [`build_indexes`]. Otherwise as [`copy_rows`](super::write::copy_rows), also for rights.
+/// # Safety
+/// `table` is open.
+unsafe fn indexes_of(table: pg_sys::Relation) -> Vec<pg_sys::Oid> {
+    // SAFETY: by contract; the list is one of OIDs.
+    unsafe {
+        let list = pg_sys::RelationGetIndexList(table);
+        let count = list.as_ref().map_or(0, |list| list.length as usize);
+        (0..count).map(|i| (*(*list).elements.add(i)).oid_value).collect()
+    }
+}
+
+/// The indexes of a table that rows are appended to.
+#[derive(Default)]
+pub struct Indexes {
+    begun: bool,
+    builds: Vec<IndexBuild>,
+    /// Those that PostgreSQL builds when all rows are there.
+    others: Vec<pg_sys::Oid>,
+    rows: u64,
+}
+
+impl std::fmt::Debug for Indexes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} indexes with {} rows", self.builds.len(), self.rows)
+    }
+}
+
+impl Indexes {
+    /// # Safety
+    /// `table` is open and locked, its indexes are locked: [`lock_empty`].
+    unsafe fn open(&mut self, table: pg_sys::Relation) {
+        // SAFETY: by contract.
+        unsafe {
+            if !std::mem::replace(&mut self.begun, true) {
+                // an index has to know all rows of its table
+                let empty = pages(table) == 0;
+                for index in indexes_of(table) {
+                    match empty.then(|| IndexBuild::new(table, index)).flatten() {
+                        Some(build) => self.builds.push(build),
+                        None => self.others.push(index),
+                    }
+                }
+            }
+            self.builds.iter_mut().for_each(|build| build.open());
+        }
+    }
+
+    /// # Safety
+    /// They are open.
+    unsafe fn close(&mut self) {
+        // SAFETY: by contract.
+        self.builds.iter_mut().for_each(|build| unsafe { build.close() });
+    }
+
+    /// # Safety
+    /// They are open; `values` are those of the row at `row`.
+    #[inline]
+    unsafe fn add(&mut self, values: *const pg_sys::Datum, row: Tid) {
+        self.rows += 1;
+        for build in &mut self.builds {
+            // SAFETY: by contract.
+            unsafe { build.add(values, row) };
+        }
+    }
+
+    /// When all rows of `relation` are there: they can be read from now on.
+    ///
+    /// # Errors
+    /// Raised: a key that is there twice (23505).
+    pub fn finish(&mut self, relation: Relation<'_>) -> Result<()> {
+        let table = open(relation)?;
+        // SAFETY: the table and its indexes are locked since `lock_empty`; both are closed before PostgreSQL builds any.
+        unsafe {
+            self.open(table);
+            heap_pages::sync(table);
+            with_compressed_log(|| {
+                for build in &mut self.builds {
+                    if build.finish().is_none() {
+                        self.others.push(build.oid);
+                    }
+                }
+            });
+            self.close();
+            note_size(table, pages(table), self.rows);
+            let persistence = (*(*table).rd_rel).relpersistence;
+            pg_sys::table_close(table, pg_sys::NoLock as pg_sys::LOCKMODE);
+            pg_sys::CommandCounterIncrement();
+            with_compressed_log(|| {
+                let others = self.others.drain(..);
+                others.for_each(|index| rebuild(index, persistence));
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Builds an index from the table's rows; a key that is there twice is raised.
+///
+/// # Safety
+/// `index` is one that nobody uses, locked against everybody.
+unsafe fn rebuild(index: pg_sys::Oid, persistence: std::ffi::c_char) {
+    let mut params = pg_sys::ReindexParams {
+        options: 0,
+        tablespaceOid: pg_sys::InvalidOid,
+    };
+    // SAFETY: by contract.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+        pg_sys::reindex_index(index, false, persistence, &mut params);
+        #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+        pg_sys::reindex_index(std::ptr::null(), index, false, persistence, &mut params);
+        pg_sys::CommandCounterIncrement();
+    }
+}
+
+/// Appends rows, every column given, to a table of which [`lock_empty`] said yes in this transaction; `indexes`, the same ones in each
+/// call, do not know them until [`Indexes::finish`]. Otherwise as [`copy_rows`](super::write::copy_rows), also for rights.
 ///
 /// # Errors
 /// Returned: 42804 and 0A000 as there, and what `produce` returned. Raised: no INSERT privilege (42501), a row that the
@@ -93,6 +199,7 @@ unsafe fn lock(table: pg_sys::Relation) -> bool {
 pub fn append_rows(
     relation: Relation<'_>,
     columns: &[(&str, ColumnType)],
+    indexes: &mut Indexes,
     mut produce: impl FnMut(&mut AppendRow<'_>) -> Result<bool>,
 ) -> Result<u64> {
     let names = columns
@@ -100,7 +207,7 @@ pub fn append_rows(
         .map(|(name, _)| to_cstring(name))
         .collect::<Result<Vec<_>>>()?;
     let types: Vec<ColumnType> = columns.iter().map(|(_, column_type)| *column_type).collect();
-    with_active_snapshot(|| {
+    let append = || {
         let restore = RestoreContext::new();
         let context = child_context(c"empatia append");
         // SAFETY: just made. It is deleted only where nothing was raised; else it goes with its parent.
@@ -110,7 +217,11 @@ pub fn append_rows(
         let (_, numbers) = unsafe { prepare(table, &names, &types)? };
         // SAFETY: as above.
         let mut appender = unsafe { Appender::new(table, numbers, &types) }?;
-        let done = appender.run(&mut produce);
+        // SAFETY: as above, and `lock_empty` locked the indexes.
+        unsafe { indexes.open(table) };
+        let done = appender.run(indexes, &mut produce);
+        // SAFETY: opened above.
+        unsafe { indexes.close() };
         appender.close();
         drop(restore);
         // SAFETY: opened above; the lock is kept until the transaction ends. Nothing of the context is used any more.
@@ -120,33 +231,8 @@ pub fn append_rows(
             pg_sys::CommandCounterIncrement();
         }
         done
-    })
-}
-
-/// Builds the indexes of a table from its rows, after [`append_rows`].
-///
-/// # Errors
-/// Raised: a key that is there twice (23505).
-pub fn build_indexes(relation: Relation<'_>) -> Result<()> {
-    let table = open(relation)?;
-    // SAFETY: the table is closed, so that its indexes are in nobody's use; they are locked since `lock_empty`.
-    unsafe {
-        let oid = (*table).rd_id;
-        heap_pages::sync(table);
-        pg_sys::table_close(table, pg_sys::NoLock as pg_sys::LOCKMODE);
-        let mut params = pg_sys::ReindexParams {
-            options: 0,
-            tablespaceOid: pg_sys::InvalidOid,
-        };
-        // without it a key that is there twice would go unnoticed
-        let flags = pg_sys::REINDEX_REL_CHECK_CONSTRAINTS as c_int;
-        #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
-        pg_sys::reindex_relation(oid, flags, &mut params);
-        #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
-        pg_sys::reindex_relation(std::ptr::null(), oid, flags, &mut params);
-        pg_sys::CommandCounterIncrement();
-    }
-    Ok(())
+    };
+    with_active_snapshot(|| with_compressed_log(append))
 }
 
 /// One call's work.
@@ -182,7 +268,11 @@ impl<'a> Appender<'a> {
         }
     }
 
-    fn run(&mut self, produce: &mut dyn FnMut(&mut AppendRow<'_>) -> Result<bool>) -> Result<u64> {
+    fn run(
+        &mut self,
+        indexes: &mut Indexes,
+        produce: &mut dyn FnMut(&mut AppendRow<'_>) -> Result<bool>,
+    ) -> Result<u64> {
         let mut rows = 0;
         loop {
             let mut row = AppendRow {
@@ -201,7 +291,12 @@ impl<'a> Appender<'a> {
                 self.check_partition();
             }
             // SAFETY: every column of the slot was set.
-            let page_filled = unsafe { self.pages.add((*self.slot).tts_values, (*self.slot).tts_isnull)? };
+            let page_filled = unsafe {
+                let values = (*self.slot).tts_values;
+                let filled = self.pages.add(values, (*self.slot).tts_isnull)?;
+                indexes.add(values, self.pages.last());
+                filled
+            };
             rows += 1;
             if page_filled {
                 // SAFETY: plain calls; an interrupt raises.

@@ -9,21 +9,141 @@ use std::cmp::Ordering;
 
 use pgrx::pg_sys;
 
-use super::btree_page::{Layout, Page};
+use super::btree_page::{Layout, Page, Span};
+use super::buffers::{self, Places};
 use super::column::{ColumnType, Tid};
+use super::memory_hints::{self, Glimpse};
 
 /// `datetime_ops`, which PostgreSQL names nowhere.
 const DATETIME_BTREE_FAM: u32 = 434;
 const NOTHING: pg_sys::Buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
+
+/// Whether a column of an index is ordered as its type is by itself.
+///
+/// # Safety
+/// `index` is open and has more than `column` columns in its key.
+pub(super) unsafe fn is_usual(index: pg_sys::Relation, column: usize, of_type: ColumnType) -> bool {
+    // SAFETY: by contract; both arrays have an entry per column of the key.
+    let (family, option) = unsafe { (*(*index).rd_opfamily.add(column), *(*index).rd_indoption.add(column)) };
+    let wanted = match of_type {
+        ColumnType::Date => DATETIME_BTREE_FAM,
+        _ => pg_sys::INTEGER_BTREE_FAM_OID.to_u32(),
+    };
+    family.to_u32() == wanted && option == 0
+}
 
 /// What a unique index is looked up with.
 pub(super) struct Btree {
     index: pg_sys::Relation,
     layout: Layout,
     root: pg_sys::BlockNumber,
-    /// Pinned: the leaf where `last` was looked for.
-    leaf: pg_sys::Buffer,
-    last: Vec<i64>,
+    /// The leaf of the key before, and the page above that of the key announced before.
+    pages: [Pinned; 2],
+    buffers: Option<Places>,
+}
+
+/// A page of an index, and the last key that went there.
+struct Pinned {
+    buffer: pg_sys::Buffer,
+    key: Vec<i64>,
+}
+
+/// How far a key is that was announced: its leaf, and where on it.
+#[derive(Default)]
+pub(super) struct Way {
+    leaf: pg_sys::BlockNumber,
+    buffer: pg_sys::Buffer,
+    span: Span,
+}
+
+/// Steps from [`Btree::begin`] until a key had better be looked up.
+pub(super) const PREPARED: usize = 6;
+
+const LEAF: usize = 0;
+const ABOVE: usize = 1;
+
+impl Pinned {
+    /// Pins a page in place of the one before, and locks it; it may be in the buffer `hint`.
+    ///
+    /// # Safety
+    /// `index` is open; no page is locked.
+    unsafe fn go(&mut self, index: pg_sys::Relation, block: pg_sys::BlockNumber, hint: pg_sys::Buffer) {
+        // SAFETY: by contract.
+        unsafe {
+            self.buffer = memory_hints::pin(index, self.buffer, block, hint);
+            self.lock();
+        }
+    }
+
+    /// # Safety
+    /// A page is pinned and not locked.
+    unsafe fn lock(&self) {
+        // SAFETY: by contract.
+        unsafe { pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_SHARE as std::ffi::c_int) };
+    }
+
+    /// # Safety
+    /// A page is locked.
+    unsafe fn unlock(&self) {
+        // SAFETY: by contract.
+        unsafe { pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as std::ffi::c_int) };
+    }
+
+    /// # Safety
+    /// A page is locked for as long as the result is used: then nothing changes on it but marks of dead entries.
+    unsafe fn page(&self) -> Page<&[u8]> {
+        // SAFETY: by contract; a buffer holds BLCKSZ bytes.
+        unsafe {
+            let bytes = pg_sys::BufferGetBlock(self.buffer).cast::<u8>();
+            Page::new(std::slice::from_raw_parts(bytes, pg_sys::BLCKSZ as usize))
+        }
+    }
+
+    /// Whether the key belongs to the page of the one before, which is locked then. Its range never begins later than it did.
+    ///
+    /// # Safety
+    /// As [`Btree::new`].
+    unsafe fn holds(&self, layout: &Layout, key: &[i64]) -> bool {
+        if self.buffer == NOTHING || self.key.is_empty() || self.key.as_slice() >= key {
+            return false;
+        }
+        // SAFETY: the page is pinned.
+        unsafe {
+            self.lock();
+            let page = self.page();
+            let belongs = !page.is_gone() && page.compare_end(layout, key) != Ordering::Greater;
+            if !belongs {
+                self.unlock();
+            }
+            belongs
+        }
+    }
+
+    /// From a locked page to the one of its level whose range the key is in.
+    ///
+    /// # Safety
+    /// As [`Btree::new`]; a page is locked.
+    unsafe fn go_right(&mut self, index: pg_sys::Relation, layout: &Layout, key: &[i64]) {
+        // SAFETY: by contract; the last page of a level is never removed.
+        unsafe {
+            loop {
+                let page = self.page();
+                let right = page.right();
+                if right == 0 || !page.is_gone() && page.compare_end(layout, key) != Ordering::Greater {
+                    return;
+                }
+                self.unlock();
+                self.go(index, right, NOTHING);
+            }
+        }
+    }
+
+    fn close(&self) {
+        if self.buffer != NOTHING {
+            // SAFETY: pinned.
+            unsafe { pg_sys::ReleaseBuffer(self.buffer) };
+        }
+    }
 }
 
 impl Btree {
@@ -36,14 +156,7 @@ impl Btree {
         // SAFETY: by contract; both arrays have an entry per column of the key.
         unsafe {
             let layout = Layout::new(types)?;
-            let usual = (0..types.len()).all(|column| {
-                let family = (*(*index).rd_opfamily.add(column)).to_u32();
-                let wanted = match types[column] {
-                    ColumnType::Date => DATETIME_BTREE_FAM,
-                    _ => pg_sys::INTEGER_BTREE_FAM_OID.to_u32(),
-                };
-                family == wanted && *(*index).rd_indoption.add(column) == 0
-            });
+            let usual = (0..types.len()).all(|column| is_usual(index, column, types[column]));
             let plain = cfg!(target_endian = "little")
                 && (*(*index).rd_rel).relpersistence as u8 != pg_sys::RELPERSISTENCE_TEMP
                 && pg_sys::XactIsoLevel < pg_sys::XACT_SERIALIZABLE as std::ffi::c_int
@@ -51,12 +164,16 @@ impl Btree {
             if !usual || !plain {
                 return None;
             }
+            let pinned = || Pinned {
+                buffer: NOTHING,
+                key: Vec::with_capacity(types.len()),
+            };
             let mut tree = Self {
                 index,
                 layout,
                 root: 0,
-                leaf: NOTHING,
-                last: Vec::with_capacity(types.len()),
+                pages: [pinned(), pinned()],
+                buffers: buffers::of(index),
             };
             let known = tree.read_root();
             known.then_some(tree)
@@ -70,47 +187,60 @@ impl Btree {
     unsafe fn read_root(&mut self) -> bool {
         // SAFETY: by contract; every index has a first page.
         unsafe {
-            self.go(0);
-            let root = self.page().root();
-            self.unlock();
+            let first = &mut self.pages[LEAF];
+            first.go(self.index, 0, NOTHING);
+            let root = first.page().root();
+            first.unlock();
             self.root = root.unwrap_or(0);
             root.is_some()
         }
     }
 
-    /// Pins a page in place of the one before, and locks it.
+    /// Begins to look a key up; None where that is not worth while. Keys had better ascend.
     ///
     /// # Safety
-    /// As [`Self::new`]; no page is locked.
-    unsafe fn go(&mut self, block: pg_sys::BlockNumber) {
-        // SAFETY: by contract.
+    /// As [`Self::new`].
+    pub unsafe fn begin(&mut self, key: &[i64]) -> Option<Way> {
+        let places = self.buffers.clone()?;
+        // SAFETY: by contract; where `reach` succeeds a page is locked.
         unsafe {
-            self.leaf = pg_sys::ReleaseAndReadBuffer(self.leaf, self.index, block);
-            self.lock();
+            if !self.reach(ABOVE, key) {
+                return None;
+            }
+            let above = &self.pages[ABOVE];
+            let leaf = above.page().child(&self.layout, key);
+            above.unlock();
+            let buffer = buffers::at(&places, leaf);
+            memory_hints::buffer(buffer);
+            Some(Way {
+                leaf,
+                buffer,
+                span: Span::default(),
+            })
         }
     }
 
-    /// # Safety
-    /// A page is pinned and not locked.
-    unsafe fn lock(&self) {
-        // SAFETY: by contract.
-        unsafe { pg_sys::LockBuffer(self.leaf, pg_sys::BUFFER_LOCK_SHARE as std::ffi::c_int) };
-    }
-
-    /// # Safety
-    /// A page is locked.
-    unsafe fn unlock(&self) {
-        // SAFETY: by contract.
-        unsafe { pg_sys::LockBuffer(self.leaf, pg_sys::BUFFER_LOCK_UNLOCK as std::ffi::c_int) };
-    }
-
-    /// # Safety
-    /// A page is locked for as long as the result is used: then nothing changes on it but marks of dead entries.
-    unsafe fn page(&self) -> Page<'_> {
-        // SAFETY: by contract; a buffer holds BLCKSZ bytes.
-        unsafe {
-            let bytes = pg_sys::BufferGetBlock(self.leaf).cast::<u8>();
-            Page::new(std::slice::from_raw_parts(bytes, pg_sys::BLCKSZ as usize))
+    /// Goes on towards a key some steps after [`Self::begin`], from 1 on: each asks for the memory that the next one looks at.
+    pub fn go_on(&self, way: &mut Way, key: &[i64], step: usize) {
+        let Some(page) = Glimpse::of(way.buffer) else { return };
+        let page = Page::new(page);
+        match step {
+            1 => {
+                way.span = page.span();
+                page.fetch_lines(way.span);
+            }
+            2 | 4 => page.fetch_entries(way.span),
+            3 => {
+                way.span = page.narrowed(&self.layout, key, way.span);
+                page.fetch_lines(way.span);
+            }
+            5 => {
+                way.span = page.narrowed(&self.layout, key, way.span);
+                // what is left is side by side
+                page.fetch_lines(way.span);
+                page.fetch_entries(way.span);
+            }
+            _ => {}
         }
     }
 
@@ -118,106 +248,97 @@ impl Btree {
     /// does not see yet. A later row of a place is not one that a snapshot taken before this call sees.
     ///
     /// # Safety
-    /// As [`Self::new`].
-    pub unsafe fn look_up(&mut self, key: &[i64], rows: &mut Vec<Tid>) {
+    /// As [`Self::new`]; `way` was begun with this key, by the same snapshot.
+    pub unsafe fn look_up(&mut self, key: &[i64], way: Option<&Way>, rows: &mut Vec<Tid>) {
         rows.clear();
-        // SAFETY: by contract; each way ends with a page locked, if there is a root.
+        // SAFETY: by contract; each way ends with a page locked, if there is a root. A page that went away since its number was read
+        // is not used for anything else as long as a snapshot of that time is.
         unsafe {
-            if !self.is_on_leaf(key) && !self.descend(key) {
-                return;
+            match way {
+                Some(way) if !self.pages[LEAF].holds(&self.layout, key) => {
+                    let leaf = &mut self.pages[LEAF];
+                    leaf.go(self.index, way.leaf, way.buffer);
+                    leaf.go_right(self.index, &self.layout, key);
+                }
+                Some(_) => {}
+                None if !self.reach(LEAF, key) => return,
+                None => {}
             }
-            self.last.clear();
-            self.last.extend_from_slice(key);
-            while self.page().rows(&self.layout, key, rows) {
-                let right = self.page().right();
-                self.unlock();
-                self.go(right);
-                self.go_right(key);
+            let leaf = &mut self.pages[LEAF];
+            leaf.key.clear();
+            leaf.key.extend_from_slice(key);
+            while leaf.page().rows(&self.layout, key, rows) {
+                let right = leaf.page().right();
+                leaf.unlock();
+                leaf.go(self.index, right, NOTHING);
+                leaf.go_right(self.index, &self.layout, key);
             }
-            self.unlock();
+            leaf.unlock();
         }
     }
 
-    /// Whether the key belongs to the leaf of the one before, which is locked then. Its range never begins later than it did.
+    /// Goes to the page of a key, of the leaves or of those above them, and leaves it locked; false where there is none.
     ///
     /// # Safety
     /// As [`Self::new`].
-    unsafe fn is_on_leaf(&mut self, key: &[i64]) -> bool {
-        if self.leaf == NOTHING || self.last.is_empty() || self.last.as_slice() >= key {
-            return false;
-        }
-        // SAFETY: the leaf is pinned.
+    unsafe fn reach(&mut self, level: usize, key: &[i64]) -> bool {
+        // SAFETY: by contract.
         unsafe {
-            self.lock();
-            let page = self.page();
-            let belongs = !page.is_gone() && page.compare_end(&self.layout, key) != Ordering::Greater;
-            if !belongs {
-                self.unlock();
+            if !self.pages[level].holds(&self.layout, key) && !self.descend(level, key) {
+                self.pages[level].key.clear();
+                return false;
             }
-            belongs
         }
+        let last = &mut self.pages[level].key;
+        last.clear();
+        last.extend_from_slice(key);
+        true
     }
 
-    /// Goes from the root to the leaf of the key and leaves it locked; false where there is no root.
+    /// From the root.
     ///
     /// # Safety
     /// As [`Self::new`].
-    unsafe fn descend(&mut self, key: &[i64]) -> bool {
+    unsafe fn descend(&mut self, level: usize, key: &[i64]) -> bool {
         // SAFETY: by contract.
         unsafe {
             if self.root != 0 {
-                self.go(self.root);
-                let page = self.page();
-                let still = !page.is_gone() && page.left() == 0 && page.right() == 0;
+                let page = &mut self.pages[level];
+                page.go(self.index, self.root, NOTHING);
+                let root = page.page();
+                let still = !root.is_gone() && root.left() == 0 && root.right() == 0;
                 if !still {
-                    self.unlock();
+                    page.unlock();
                     self.root = 0;
                 }
             }
             if self.root == 0 {
                 self.read_root();
+                self.pages[LEAF].key.clear();
                 if self.root == 0 {
-                    self.last.clear();
                     return false;
                 }
-                self.go(self.root);
+                self.pages[level].go(self.index, self.root, NOTHING);
             }
+            let page = &mut self.pages[level];
             loop {
-                self.go_right(key);
-                if self.page().is_leaf() {
-                    return true;
+                page.go_right(self.index, &self.layout, key);
+                let at = page.page().level() as usize;
+                if at <= level {
+                    if at < level {
+                        page.unlock();
+                    }
+                    return at == level;
                 }
-                let child = self.page().child(&self.layout, key);
-                self.unlock();
-                self.go(child);
-            }
-        }
-    }
-
-    /// From a locked page to the one of its level whose range the key is in.
-    ///
-    /// # Safety
-    /// As [`Self::new`]; a page is locked.
-    unsafe fn go_right(&mut self, key: &[i64]) {
-        // SAFETY: by contract; the last page of a level is never removed.
-        unsafe {
-            loop {
-                let page = self.page();
-                let right = page.right();
-                if right == 0 || !page.is_gone() && page.compare_end(&self.layout, key) != Ordering::Greater {
-                    return;
-                }
-                self.unlock();
-                self.go(right);
+                let child = page.page().child(&self.layout, key);
+                page.unlock();
+                page.go(self.index, child, NOTHING);
             }
         }
     }
 
     pub fn close(self) {
-        if self.leaf != NOTHING {
-            // SAFETY: pinned.
-            unsafe { pg_sys::ReleaseBuffer(self.leaf) };
-        }
+        self.pages.iter().for_each(Pinned::close);
     }
 }
 

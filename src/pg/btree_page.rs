@@ -14,6 +14,9 @@ const MAGIC: u32 = 0x0005_3162;
 
 const CACHE_LINE: usize = 64;
 
+/// Comparisons that are prepared at once.
+const STEPS: usize = 3;
+
 const HEADER: usize = 24;
 const LINE: usize = 4;
 const LOWER: usize = 12;
@@ -21,7 +24,6 @@ const SPECIAL: usize = 16;
 /// Header of an entry; then come its columns, since none is null.
 const ENTRY_HEADER: usize = 8;
 
-const LEAF: u16 = 1;
 /// Deleted, or about to be: what was on it is to the right.
 const IGNORE: u16 = 4 | 16;
 
@@ -53,17 +55,89 @@ impl Layout {
         });
         columns.collect::<Option<Vec<_>>>().map(Self)
     }
+
+    /// Where an entry of the first `count` columns ends.
+    pub fn end(&self, count: usize) -> usize {
+        let last = count.checked_sub(1).and_then(|last| self.0.get(last));
+        last.map_or(ENTRY_HEADER, |(offset, column)| offset + width(*column))
+    }
+
+    /// Puts the first `count` columns of a key where an entry has them.
+    #[inline]
+    pub fn write(&self, key: &[i64], count: usize, entry: &mut [u8]) {
+        for ((offset, column), value) in self.0.iter().zip(key).take(count) {
+            match column {
+                ColumnType::Int8 => entry[*offset..offset + 8].copy_from_slice(&value.to_ne_bytes()),
+                _ => entry[*offset..offset + 4].copy_from_slice(&(*value as i32).to_ne_bytes()),
+            }
+        }
+    }
+}
+
+fn width(column: ColumnType) -> usize {
+    match column {
+        ColumnType::Int8 => 8,
+        _ => 4,
+    }
+}
+
+/// The bytes of a page.
+pub(super) trait Bytes: Copy {
+    fn at<const N: usize>(self, at: usize) -> [u8; N];
+
+    /// Asks for the cache line of a byte before it is needed.
+    fn fetch(self, at: usize);
+}
+
+impl Bytes for &[u8] {
+    #[inline]
+    fn at<const N: usize>(self, at: usize) -> [u8; N] {
+        std::array::from_fn(|i| self[at + i])
+    }
+
+    #[inline]
+    fn fetch(self, at: usize) {
+        if let Some(byte) = self.get(at..).and_then(<[u8]>::first) {
+            ask(byte);
+        }
+    }
+}
+
+/// Where a key is looked for on a leaf, before its turn comes: among the entries from `low` to before `high`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    low: usize,
+    high: usize,
+}
+
+impl Span {
+    /// The entries that the next [`STEPS`] comparisons may be with.
+    fn candidates(self) -> impl Iterator<Item = usize> {
+        // in the order of a binary search's tree: the middle, those of both halves, those of the quarters
+        let mut spans = [(0, 0); (1 << STEPS) - 1];
+        spans[0] = (self.low, self.high);
+        for parent in 0..spans.len() / 2 {
+            let (low, high) = spans[parent];
+            let middle = (low + high) / 2;
+            spans[2 * parent + 1] = (low, middle);
+            spans[2 * parent + 2] = (high.min(middle + 1), high);
+        }
+        spans
+            .into_iter()
+            .filter(|(low, high)| low < high)
+            .map(|(low, high)| (low + high) / 2)
+    }
 }
 
 /// One page; positions count from 1.
 #[derive(Clone, Copy)]
-pub(super) struct Page<'a> {
-    bytes: &'a [u8],
+pub(super) struct Page<B> {
+    bytes: B,
     special: usize,
 }
 
-impl<'a> Page<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+impl<B: Bytes> Page<B> {
+    pub fn new(bytes: B) -> Self {
         let special = usize::from(u16_at(bytes, SPECIAL));
         Self { bytes, special }
     }
@@ -83,12 +157,13 @@ impl<'a> Page<'a> {
         u32_at(self.bytes, self.special + 4)
     }
 
-    fn flags(&self) -> u16 {
-        u16_at(self.bytes, self.special + 12)
+    /// How many levels are below.
+    pub fn level(&self) -> u32 {
+        u32_at(self.bytes, self.special + 8)
     }
 
-    pub fn is_leaf(&self) -> bool {
-        self.flags() & LEAF != 0
+    fn flags(&self) -> u16 {
+        u16_at(self.bytes, self.special + 12)
     }
 
     pub fn is_gone(&self) -> bool {
@@ -144,12 +219,40 @@ impl<'a> Page<'a> {
         Ordering::Equal
     }
 
-    /// Asks for the bytes at `at` before they are needed.
-    #[inline]
-    fn fetch(&self, at: usize) {
-        if let Some(byte) = self.bytes.get(at) {
-            ask(byte);
+    /// All entries of a leaf.
+    pub fn span(&self) -> Span {
+        Span {
+            low: self.first(),
+            high: self.last() + 1,
         }
+    }
+
+    /// Asks for what tells where the next entries are.
+    pub fn fetch_lines(&self, span: Span) {
+        for position in span.candidates() {
+            self.bytes.fetch(HEADER + (position - 1) * LINE);
+        }
+    }
+
+    /// Asks for the next entries themselves.
+    pub fn fetch_entries(&self, span: Span) {
+        for position in span.candidates() {
+            self.bytes.fetch(self.entry(position).0 + ENTRY_HEADER);
+        }
+    }
+
+    /// Compares with the entries that were asked for.
+    pub fn narrowed(&self, layout: &Layout, key: &[i64], mut span: Span) -> Span {
+        for _ in 0..STEPS {
+            if span.low < span.high {
+                let middle = (span.low + span.high) / 2;
+                match self.compare(layout, key, middle) {
+                    Ordering::Greater => span.low = middle + 1,
+                    _ => span.high = middle,
+                }
+            }
+        }
+        span
     }
 
     /// First position from `from` on that `key` is not greater than.
@@ -158,12 +261,12 @@ impl<'a> Page<'a> {
         // nearly every entry that is looked at is far away in memory: both that may be next are fetched while one is compared
         (HEADER..HEADER + LINE * high)
             .step_by(CACHE_LINE)
-            .for_each(|at| self.fetch(at));
+            .for_each(|at| self.bytes.fetch(at));
         while low < high {
             let middle = (low + high) / 2;
             for next in [(low + middle) / 2, (middle + 1 + high) / 2] {
                 if next < high {
-                    self.fetch(self.entry(next).0 + ENTRY_HEADER);
+                    self.bytes.fetch(self.entry(next).0 + ENTRY_HEADER);
                 }
             }
             match self.compare(layout, key, middle) {
@@ -214,19 +317,19 @@ impl<'a> Page<'a> {
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
+fn u16_at(bytes: impl Bytes, at: usize) -> u16 {
+    u16::from_ne_bytes(bytes.at(at))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]))
+fn u32_at(bytes: impl Bytes, at: usize) -> u32 {
+    u32::from_ne_bytes(bytes.at(at))
 }
 
-fn i64_at(bytes: &[u8], at: usize) -> i64 {
-    i64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]))
+fn i64_at(bytes: impl Bytes, at: usize) -> i64 {
+    i64::from_ne_bytes(bytes.at(at))
 }
 
 /// A block number, whose halves are stored the greater first.
-fn block(bytes: &[u8], at: usize) -> u32 {
+fn block(bytes: impl Bytes, at: usize) -> u32 {
     u32::from(u16_at(bytes, at)) << 16 | u32::from(u16_at(bytes, at + 2))
 }

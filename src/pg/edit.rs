@@ -9,6 +9,7 @@ use super::column::{ColumnType, Tid};
 use super::find::{attributes, check_table, values_of};
 pub use super::finder::AHEAD;
 use super::finder::{is_key, no_key, Finder};
+use super::hot_update::HotUpdate;
 use super::memory::{child_context, RestoreContext};
 use super::value::Value;
 use super::write::{open, Relation};
@@ -82,6 +83,8 @@ pub struct Editor<'a> {
     epq: Box<pg_sys::EPQState>,
     /// None until the index is found.
     finder: Option<Finder>,
+    /// The short way, where there is one.
+    hot: Option<HotUpdate>,
     current: *mut pg_sys::TupleTableSlot,
     new: *mut pg_sys::TupleTableSlot,
 }
@@ -129,6 +132,7 @@ impl<'a> Editor<'a> {
                 info,
                 epq,
                 finder: None,
+                hot: None,
                 current: pg_sys::table_slot_create(table, std::ptr::null_mut()),
                 new: pg_sys::MakeSingleTupleTableSlot((*table).rd_att, &raw const pg_sys::TTSOpsVirtual),
             }
@@ -147,7 +151,11 @@ impl<'a> Editor<'a> {
                 .map(|i| *(*self.info).ri_IndexRelationDescs.add(i))
                 .find(|index| is_key(*index, key));
             let index = found.ok_or_else(|| no_key(pgrx::name_data_to_str(&(*(*self.table).rd_rel).relname)))?;
-            self.finder = Some(Finder::new(self.table, index, types, self.current, true));
+            let finder = Finder::new(self.table, index, types, self.current, true);
+            if finder.is_plain() {
+                self.hot = HotUpdate::new(self.table, self.info, &self.numbers, (*self.state).es_output_cid);
+            }
+            self.finder = Some(finder);
         }
         Ok(())
     }
@@ -166,6 +174,13 @@ impl<'a> Editor<'a> {
     /// Makes the row with the key that was announced first the current one; whether there is one.
     pub fn find_announced(&mut self) -> Result<bool> {
         self.finder()?.find_announced()
+    }
+
+    /// A place that [`Self::at`] is about to go to: soon, or after some others.
+    pub fn announce_place(&self, place: Tid, soon: bool) {
+        if let Some(finder) = &self.finder {
+            finder.announce_place(place, soon);
+        }
     }
 
     /// Makes the row at this place, read in this transaction, the current one.
@@ -201,6 +216,10 @@ impl<'a> Editor<'a> {
         // SAFETY: the current slot holds a row of the table; both slots have the table's attributes. What the new slot borrows
         // of the old one is read before the old one is cleared.
         unsafe {
+            if self.hot.as_mut().is_some_and(|hot| hot.set(self.current, values)) {
+                check_for_interrupts!();
+                return Ok(());
+            }
             let (current, new) = (self.current, self.new);
             let natts = (*(*current).tts_tupleDescriptor).natts;
             pg_sys::slot_getsomeattrs_int(current, natts);
@@ -255,6 +274,9 @@ impl<'a> Editor<'a> {
         unsafe {
             if let Some(finder) = self.finder {
                 finder.close();
+            }
+            if let Some(hot) = &self.hot {
+                hot.close();
             }
             pg_sys::AfterTriggerEndQuery(self.state);
             pg_sys::EvalPlanQualEnd(&mut *self.epq);

@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 
 use pgrx::prelude::*;
 
-use super::btree::Btree;
+use super::btree::{Btree, Way as ToLeaf, PREPARED};
+use super::buffers::{self, Places};
 use super::column::{ColumnType, Tid};
 use super::delete::pointer;
 use super::memory_hints;
@@ -14,7 +15,9 @@ use crate::error::{Error, Result};
 
 const NOTHING: pg_sys::Buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
 /// So many keys had better be announced beyond the one that is found next.
-pub const AHEAD: usize = 4;
+pub const AHEAD: usize = PREPARED + 4;
+/// The memory of a row itself is asked for so many keys before it is found.
+const NEAR: usize = 2;
 /// A page is made room on where less than so many rows like the last one fit.
 const ROOM: usize = 2;
 
@@ -30,6 +33,8 @@ pub(super) struct Finder {
     block: pg_sys::BlockNumber,
     /// Bytes of the last row, if rows are to be changed: their new versions shall find room on the page.
     length: Option<usize>,
+    /// Where the table's pages are, as far as that is known.
+    buffers: Option<Places>,
     /// Keys that are about to be asked for.
     ahead: VecDeque<Announced>,
     spare: Vec<Announced>,
@@ -40,6 +45,9 @@ pub(super) struct Finder {
 struct Announced {
     key: Vec<Value>,
     whole: Vec<i64>,
+    way: Option<ToLeaf>,
+    /// Whether the places are known.
+    looked_up: bool,
     places: Vec<Tid>,
     /// The buffer in which the first place was.
     buffer: pg_sys::Buffer,
@@ -107,13 +115,14 @@ impl Finder {
                 page: NOTHING,
                 block: 0,
                 length: changing.then_some(0),
+                buffers: buffers::of(table),
                 ahead: VecDeque::new(),
                 spare: Vec::new(),
             }
         }
     }
 
-    /// Looks a key up in the index and asks for the memory where its row is, so that it is there when [`Self::find_announced`] comes to it: nearly all of
+    /// Begins to look a key up in the index, and goes on with those announced before, asking for memory before it is looked at: nearly all of
     /// the time of finding a row is waiting for memory. Fast where keys come in ascending order.
     pub fn announce(&mut self, key: &[Value]) -> Result<()> {
         let typed = key.len() == self.types.len() && key.iter().zip(&self.types).all(|(value, t)| value.is_of(*t));
@@ -124,19 +133,66 @@ impl Finder {
         announced.key.clear();
         announced.key.extend_from_slice(key);
         announced.buffer = NOTHING;
+        announced.looked_up = false;
+        announced.way = None;
         if let Way::Tree(tree) = &mut self.way {
             announced.whole.clear();
             announced.whole.extend(key.iter().map(|value| value.whole()));
             // SAFETY: by the contract of `new`.
-            unsafe {
-                tree.look_up(&announced.whole, &mut announced.places);
-                if let Some(place) = announced.places.first() {
-                    announced.buffer = memory_hints::page(self.table, *place);
-                }
-            }
+            announced.way = unsafe { tree.begin(&announced.whole) };
         }
         self.ahead.push_back(announced);
+        self.prepare();
         Ok(())
+    }
+
+    /// Each key that was announced gets one step further.
+    fn prepare(&mut self) {
+        let Way::Tree(tree) = &mut self.way else { return };
+        let announced = self.ahead.len();
+        for (position, next) in self.ahead.iter_mut().enumerate() {
+            let step = announced - 1 - position;
+            match &mut next.way {
+                Some(way) if step < PREPARED => tree.go_on(way, &next.whole, step),
+                _ => {}
+            }
+        }
+        let Some(last) = announced.checked_sub(1 + PREPARED) else {
+            return;
+        };
+        for position in 0..=last {
+            self.look_up(position);
+        }
+        if let Some((next, place)) = self.ahead.get(NEAR).and_then(|next| Some((next, next.places.first()?))) {
+            memory_hints::row(next.buffer, *place, self.length);
+        }
+    }
+
+    /// Looks up the key at this position of those announced.
+    fn look_up(&mut self, position: usize) {
+        let (Way::Tree(tree), Some(next)) = (&mut self.way, self.ahead.get_mut(position)) else {
+            return;
+        };
+        if next.looked_up {
+            return;
+        }
+        next.looked_up = true;
+        // SAFETY: by the contract of `new`; the way was begun with the key.
+        unsafe { tree.look_up(&next.whole, next.way.as_ref(), &mut next.places) };
+        if let Some(place) = next.places.first() {
+            next.buffer = match self.buffers.as_ref().map(|places| buffers::at(places, place.block)) {
+                // SAFETY: by the contract of `new`; the index of a temporary table is not read as a tree.
+                None | Some(NOTHING) => unsafe { memory_hints::find(self.table, place.block) },
+                Some(buffer) => buffer,
+            };
+            memory_hints::buffer(next.buffer);
+            memory_hints::line_of(next.buffer, *place);
+        }
+    }
+
+    /// Whether rows are found without PostgreSQL's scan: then the table is a heap like any other.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.way, Way::Tree(_))
     }
 
     pub fn has_announced(&self) -> bool {
@@ -145,18 +201,12 @@ impl Finder {
 
     /// Whether there is a row with the key that was announced first.
     pub fn find_announced(&mut self) -> Result<bool> {
+        self.look_up(0);
         let Some(announced) = self.ahead.pop_front() else {
-            return Err(Error::internal("no key was announced"));
+            return Err(Error::internal("no key is announced"));
         };
         // SAFETY: by the contract of `new`.
         let found = unsafe {
-            if let Some((after, place)) = self
-                .ahead
-                .front()
-                .and_then(|after| Some((after, after.places.first()?)))
-            {
-                memory_hints::row(after.buffer, *place);
-            }
             match &mut self.way {
                 Way::Scan { scan, keys } => scan_for(*scan, keys, &announced.key, self.slot),
                 Way::Tree(_) => announced
@@ -169,6 +219,19 @@ impl Finder {
         Ok(found)
     }
 
+    /// A place that [`Self::at`] is about to be called with: soon, or after some others.
+    pub fn announce_place(&self, place: Tid, soon: bool) {
+        let Some(buffer) = self.buffers.as_ref().map(|places| buffers::at(places, place.block)) else {
+            return;
+        };
+        if soon {
+            memory_hints::row(buffer, place, self.length);
+        } else {
+            memory_hints::buffer(buffer);
+            memory_hints::line_of(buffer, place);
+        }
+    }
+
     /// Whether the row version at this place is one that the snapshot sees.
     pub fn at(&mut self, place: Tid) -> bool {
         let mut pointer = pointer(&place);
@@ -176,7 +239,8 @@ impl Finder {
         // frames, hence the boundary, and nothing that has to be dropped is held across it.
         unsafe {
             if let Way::Tree(_) = self.way {
-                self.turn_to(place.block, NOTHING);
+                let known = self.buffers.as_ref().map(|places| buffers::at(places, place.block));
+                self.turn_to(place.block, known.unwrap_or(NOTHING));
             }
             let fetch = (*(*self.table).rd_tableam).tuple_fetch_row_version;
             let (table, slot, snapshot) = (self.table, self.slot, self.snapshot);

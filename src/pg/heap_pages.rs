@@ -11,6 +11,7 @@ use std::ffi::{c_char, c_int};
 
 use pgrx::pg_sys;
 
+use super::column::Tid;
 use super::memory::{child_context, RestoreContext};
 use super::row_template::RowTemplate;
 use crate::error::{Error, Result};
@@ -50,14 +51,14 @@ pub(super) unsafe fn sync(table: pg_sys::Relation) {
 
 /// # Safety
 /// `table` is open.
-unsafe fn is_logged(table: pg_sys::Relation) -> bool {
+pub(super) unsafe fn is_logged(table: pg_sys::Relation) -> bool {
     // SAFETY: by contract.
     unsafe { (*(*table).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT }
 }
 
 /// # Safety
 /// `table` is open.
-unsafe fn storage(table: pg_sys::Relation) -> pg_sys::SMgrRelation {
+pub(super) unsafe fn storage(table: pg_sys::Relation) -> pg_sys::SMgrRelation {
     // SAFETY: by contract.
     #[cfg(any(feature = "pg14", feature = "pg15"))]
     unsafe {
@@ -115,7 +116,8 @@ impl HeapPages {
         unsafe {
             let pages = Self {
                 table,
-                pages: pg_sys::palloc0(BATCH * PAGE).cast(),
+                // each page is cleared when it is begun
+                pages: pg_sys::palloc(BATCH * PAGE).cast(),
                 full: 0,
                 first: pg_sys::smgrnblocks(storage(table), pg_sys::ForkNumber::MAIN_FORKNUM),
                 rows: 0,
@@ -141,6 +143,15 @@ impl HeapPages {
     /// Number in the file of a page of the batch.
     fn block(&self, index: usize) -> pg_sys::BlockNumber {
         self.first + index as pg_sys::BlockNumber
+    }
+
+    /// Where the row is that was added last.
+    #[inline]
+    pub fn last(&self) -> Tid {
+        Tid {
+            block: self.block(self.full),
+            position: self.rows,
+        }
     }
 
     /// Adds a row; returns whether it begins a page.

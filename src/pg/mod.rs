@@ -7,7 +7,9 @@
 pub mod activity;
 pub mod append;
 mod btree;
+mod btree_leaves;
 mod btree_page;
+pub mod buffers;
 pub mod column;
 pub mod copy_row;
 pub mod delete;
@@ -16,6 +18,8 @@ pub mod estimate;
 pub mod find;
 mod finder;
 mod heap_pages;
+mod hot_update;
+mod index_build;
 pub mod json;
 pub mod memory;
 mod memory_hints;
@@ -28,7 +32,7 @@ mod row_template;
 pub mod row_writer;
 pub mod settings;
 mod snapshot;
+pub mod temp_file;
 pub mod threads;
 pub mod value;
-
 pub mod write;

@@ -9,24 +9,59 @@ pub fn with_settings<R>(settings: &[(&CStr, &CStr)], work: impl FnOnce() -> R) -
     // SAFETY: what a function's SET clause does: the nest level is closed below, or by the abort of the transaction.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
     for (name, value) in settings {
-        // SAFETY: both are NUL-terminated and copied; raises where the setting refuses the value.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
+        // raises where the setting refuses the value
+        set(name, value, pg_sys::GucContext::PGC_USERSET, 0);
     }
     let result = work();
     // SAFETY: closes the level opened above and restores the settings.
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
     result
+}
+
+/// Until the next level ends.
+fn set(name: &CStr, value: &CStr, context: pg_sys::GucContext::Type, level: i32) {
+    // SAFETY: both are NUL-terminated and copied.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            context,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            level,
+            false,
+        );
+    }
+}
+
+/// Runs `work` while whole pages go into the log compressed, by lz4, where the server knows it and compresses them in no other way: pages that
+/// are logged one after the other are what the log of a build consists of, and they shrink to a fraction. What is replayed is the same.
+pub fn with_compressed_log<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(not(feature = "pg14"))]
+    {
+        // SAFETY: reads a variable of the backend; the nest level is closed below, or by the abort of the transaction.
+        let level = unsafe {
+            if pg_sys::wal_compression != 0 {
+                return work();
+            }
+            pg_sys::NewGUCNestLevel()
+        };
+        // a setting that only superusers may change, since it takes processor time of everybody: here of this build alone. Where the server
+        // was built without lz4 it says so, to nobody, and nothing changes.
+        set(
+            c"wal_compression",
+            c"lz4",
+            pg_sys::GucContext::PGC_SUSET,
+            pg_sys::DEBUG2 as i32,
+        );
+        let result = work();
+        // SAFETY: closes the level opened above and restores the setting.
+        unsafe { pg_sys::AtEOXact_GUC(true, level) };
+        result
+    }
+    #[cfg(feature = "pg14")]
+    work()
 }
 
 /// Makes an unknown `empatia.something` an error (a warning for those set before the library was loaded).

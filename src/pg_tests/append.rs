@@ -8,7 +8,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::error::{Error, Result};
-    use crate::pg::append::{append_rows, build_indexes, lock_empty};
+    use crate::pg::append::{append_rows, lock_empty, Indexes};
     use crate::pg::column::ColumnType::{Date, Float8, Int4, Int8, Text};
     use crate::pg::row_writer::RowWriter;
     use crate::pg::write::Relation;
@@ -29,7 +29,8 @@ mod tests {
     fn append(table: &str, rows: i32) -> Result<u64> {
         let (mut next, long) = (0, "long ".repeat(40));
         let columns = [("a", Int4), ("b", Int8), ("c", Text), ("d", Float8), ("e", Date)];
-        let stored = append_rows(public(table), &columns, |row| {
+        let mut indexes = Indexes::default();
+        let stored = append_rows(public(table), &columns, &mut indexes, |row| {
             if next == rows {
                 return Ok(false);
             }
@@ -41,7 +42,7 @@ mod tests {
             next += 1;
             Ok(true)
         })?;
-        build_indexes(public(table))?;
+        indexes.finish(public(table))?;
         Ok(stored)
     }
 
@@ -152,6 +153,44 @@ mod tests {
         Spi::run("CREATE TABLE public.append_part (a int, b bigint, c text, d float8, e date) PARTITION BY LIST (a); CREATE TABLE public.append_part_1 PARTITION OF public.append_part FOR VALUES IN (1)").unwrap();
         assert!(lock_empty(public("append_part_1")).unwrap());
         let _ = append("append_part_1", 3);
+    }
+
+    #[pg_test]
+    fn append_builds_indexes_of_every_kind() {
+        Spi::run(
+            "CREATE TABLE public.append_kinds (a int NOT NULL, b bigint NOT NULL, c text, d float8, e date NOT NULL, PRIMARY KEY (a, e));
+             CREATE INDEX append_falling ON public.append_kinds (b); CREATE INDEX append_text ON public.append_kinds (c);
+             CREATE INDEX append_desc ON public.append_kinds (a DESC); CREATE INDEX append_some ON public.append_kinds (a) WHERE a > 3;
+             CREATE INDEX append_sum ON public.append_kinds ((a + 1)); CREATE INDEX append_hash ON public.append_kinds USING hash (a);
+             CREATE INDEX append_loose ON public.append_kinds (e, a) WITH (fillfactor = 50)",
+        )
+        .unwrap();
+        assert!(lock_empty(public("append_kinds")).unwrap());
+        assert_eq!(append("append_kinds", 60_000).unwrap(), 60_000);
+        Spi::run("SET LOCAL enable_seqscan = off").unwrap();
+        // b falls, so that its index is built from the table when all rows are there
+        for (condition, rows) in [
+            ("a BETWEEN 100 AND 199", 100),
+            ("b BETWEEN -3000000000 * 199 AND -3000000000 * 100", 100),
+            ("c = 'short'", 20_000),
+            ("a + 1 BETWEEN 101 AND 200", 100),
+            ("e BETWEEN date '2000-01-01' + 100 AND date '2000-01-01' + 199", 100),
+            ("a > 59989", 10),
+        ] {
+            let count = number(&format!("SELECT count(*) FROM public.append_kinds WHERE {condition}"));
+            assert_eq!(count, rows, "{condition}");
+        }
+        // an entry of a date and a number takes 20 bytes with its line: half a leaf holds some 200
+        let pages = number("SELECT pg_relation_size('append_loose') / 8192");
+        assert!((270..330).contains(&pages), "{pages} pages that are to stay half empty");
+        assert_eq!(
+            number("SELECT reltuples::bigint FROM pg_class WHERE relname = 'append_kinds_pkey'"),
+            60_000
+        );
+        assert_eq!(
+            number("SELECT reltuples::bigint FROM pg_class WHERE relname = 'append_kinds'"),
+            60_000
+        );
     }
 
     #[pg_test(error = "permission denied for table append_denied")]

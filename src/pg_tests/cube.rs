@@ -60,12 +60,12 @@ mod tests {
     }
 
     #[pg_test]
-    fn cube_facts_beyond_the_memory_limit_are_taken_in_parts() {
+    fn cube_facts_beyond_the_memory_limit_are_set_aside() {
         // every student is in one lecture, on 300 days: 43 weeks from Sunday, 10 months
         warehouse("cube_parts", 2000, 900_000, "i % 100");
         let build = |limit: &str| {
             Spi::run(&format!("SET LOCAL empatia.memory_limit = '{limit}'")).unwrap();
-            // 21.6 MB of facts, so 16 MB make parts
+            // 21.6 MB of facts, so some of them wait in a file where there are 16 MB
             let written = bigint(&format!(
                 "SELECT sum(inserted_rows)::bigint FROM {}",
                 call("cube_parts")
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[pg_test]
-    fn cube_rebuilt_in_parts_repairs_what_is_wrong_and_writes_nothing_else() {
+    fn cube_rebuilt_beyond_the_memory_limit_repairs_what_is_wrong_and_writes_nothing_else() {
         warehouse("cube_diff", 2000, 900_000, "i % 100");
         for part in ["lec_week", "env_all"] {
             Spi::run(&format!(

@@ -36,12 +36,17 @@ assert_match "$(workers "$several")" '^[1-3] $' 'workers that read'
 assert_eq "$(cells)" "$alone" 'cells'
 assert_eq "$(left_out "$several")" "$(left_out "$one")" 'facts left out'
 
-# in parts, by ranges of users
+# facts that do not fit into memory are set aside, not read again
 sql 'TRUNCATE analytics.cube'
-parts=$(build "empatia.memory_limit = '64MB'")
-assert_match "$parts" '([2-9]|1[0-9]) part\(s\)' 'parts'
-assert_match "$(workers "$parts")" '[1-3] $' 'workers that read parts'
-assert_eq "$(cells)" "$alone" 'cells built in parts'
+aside=$(build "empatia.memory_limit = '64MB'")
+assert_match "$aside" '[1-9][0-9]{6,} bytes of facts set aside in ([2-9]|1[0-9]) round' 'facts set aside'
+assert_match "$(workers "$aside")" '^[1-3] $' 'workers that read, once'
+assert_eq "$(cells)" "$alone" 'cells of facts that were set aside'
+assert_sql "SELECT count(*) FROM pg_ls_tmpdir()" 0 'files that stay'
+# and beyond temp_file_limit nothing is built, and nothing stays
+sql 'TRUNCATE analytics.cube'
+assert_sql_fails "SET temp_file_limit = '1MB'; SET empatia.memory_limit = '64MB'; SELECT count(*) FROM empatia.build_cube(full_build => true)" '53400: temporary file size exceeds' 'facts beyond temp_file_limit'
+assert_sql "SELECT (SELECT count(*) FROM analytics.cube), (SELECT count(*) FROM pg_ls_tmpdir())" '0|0' 'files and cells after an error'
 
 # no worker to be had
 sql 'TRUNCATE analytics.cube'

@@ -1,24 +1,22 @@
-//! The in-memory way in: facts in any order.
+//! The in-memory way in: facts in any order. What memory has no room for can be set aside.
 
+use std::ops::RangeInclusive;
+
+use super::buckets::{Buckets, BUCKETS, BUCKET_BITS};
 use super::cell::CubeBatch;
-use super::facts::{Assignment, AssignmentRow, CubeSummary, Interaction, InteractionKind, InteractionRow, Row};
+use super::facts::{Assignment, AssignmentRow, CubeSummary, Interaction, InteractionKind, InteractionRow};
 use super::hash::fold;
 use super::intake::Intake;
 use super::members::Members;
-use super::memory::{grow, grow_to};
 use super::params::CubePlan;
 use super::path::Path;
 use super::paths::Units;
 use super::runner::Runner;
+use super::set_aside::{Kept, Nowhere};
 use super::student::Shared;
+use super::tasks::Tasks;
 use crate::context::{Context, Reservation};
 use crate::error::{EngineError, Result};
-
-/// Facts are spread over 2^12 buckets by a hash of their user: one bucket, one task.
-const BUCKET_BITS: u32 = 12;
-const BUCKETS: usize = 1 << BUCKET_BITS;
-const FIRST_BLOCK: usize = 8;
-const LAST_BLOCK: usize = 512;
 
 /// A path known to one builder.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +32,8 @@ pub struct CubeBuilder {
     spread: Spread,
     interactions: Buckets<InteractionRow>,
     assignments: Buckets<AssignmentRow>,
+    /// Bytes set aside so far.
+    aside: u64,
 }
 
 impl CubeBuilder {
@@ -60,6 +60,7 @@ impl CubeBuilder {
             spread,
             interactions: Buckets::new(ctx)?,
             assignments: Buckets::new(ctx)?,
+            aside: 0,
         })
     }
 
@@ -113,6 +114,24 @@ impl CubeBuilder {
         }
     }
 
+    /// Sets all facts held aside: `write` is given their bytes, to be kept one after the other, those of earlier calls first;
+    /// [`CubeBuilder::finish_with`] reads them back. Returns how many facts there were; their memory is free.
+    ///
+    /// # Errors
+    /// What `write` returned; [`EngineError::Memory`] when even the places of what was set aside do not fit.
+    pub fn set_aside<E: From<EngineError>>(
+        &mut self,
+        mut write: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let interactions = self.interactions.set_aside(&mut self.aside, &mut write)?;
+        Ok(interactions + self.assignments.set_aside(&mut self.aside, &mut write)?)
+    }
+
+    /// Whether some facts were [set aside](CubeBuilder::set_aside).
+    pub fn has_set_aside(&self) -> bool {
+        self.aside > 0
+    }
+
     /// Computes all cells and hands them to `sink`, on the calling thread. Values and order are the same for any thread
     /// count and any order of pushing; students come in the order of a hash (or of their ids, see [`CubeBuilder::ordered`]),
     /// all of one in the same run of batches.
@@ -122,6 +141,19 @@ impl CubeBuilder {
     pub fn finish<E: From<EngineError>>(
         self,
         members: &Members,
+        sink: impl FnMut(CubeBatch<'_>) -> Result<(), E>,
+    ) -> Result<CubeSummary, E> {
+        self.finish_with(members, &Nowhere, sink)
+    }
+
+    /// As [`CubeBuilder::finish`], with what was set aside.
+    ///
+    /// # Errors
+    /// As there; what `kept` returned.
+    pub fn finish_with<E: From<EngineError>>(
+        self,
+        members: &Members,
+        kept: &dyn Kept,
         sink: impl FnMut(CubeBatch<'_>) -> Result<(), E>,
     ) -> Result<CubeSummary, E> {
         let Intake {
@@ -137,18 +169,20 @@ impl CubeBuilder {
             members,
         };
         let (interactions, assignments) = (&self.interactions, &self.assignments);
-        let tasks: Vec<usize> = (0..BUCKETS)
-            .filter(|bucket| !interactions.is_empty(*bucket) || !assignments.is_empty(*bucket))
-            .collect();
+        let facts = |bucket| interactions.len(bucket) + assignments.len(bucket);
+        let tasks = Tasks::new(&self.ctx, &plan, facts, |bucket| {
+            members.users_in(&self.spread.users(bucket)?).into()
+        })?;
         Runner::new(&self.ctx)?.run(
             shared,
-            tasks.len(),
+            &tasks.waves(&self.ctx),
             |task, slot| {
+                let task = &tasks[task];
                 let mut of_task = std::mem::take(&mut slot.interactions);
                 let mut assigned = std::mem::take(&mut slot.assignments);
                 let done = interactions
-                    .gather(tasks[task], &mut of_task, &mut slot.memory)
-                    .and_then(|()| assignments.gather(tasks[task], &mut assigned, &mut slot.memory))
+                    .gather(task, kept, &mut of_task, &mut slot.memory)
+                    .and_then(|()| assignments.gather(task, kept, &mut assigned, &mut slot.memory))
                     .and_then(|()| slot.students(shared, &of_task, &assigned));
                 slot.interactions = of_task;
                 slot.assignments = assigned;
@@ -191,65 +225,14 @@ impl Spread {
             Self::Ranges { bounds, .. } => bounds.partition_point(|bound| *bound <= user),
         }
     }
-}
 
-/// Rows by bucket, in blocks that are never moved: growing neither copies nor needs twice the memory.
-#[derive(Debug)]
-struct Buckets<T> {
-    /// The block being filled, per bucket.
-    open: Vec<Vec<T>>,
-    full: Vec<Vec<Vec<T>>>,
-    reservation: Reservation,
-}
-
-impl<T: Row> Buckets<T> {
-    fn new(ctx: &Context) -> Result<Self> {
-        let reservation = ctx.reserve(BUCKETS * 2 * size_of::<Vec<T>>())?;
-        Ok(Self {
-            open: (0..BUCKETS).map(|_| Vec::new()).collect(),
-            full: (0..BUCKETS).map(|_| Vec::new()).collect(),
-            reservation,
-        })
-    }
-
-    fn is_empty(&self, bucket: usize) -> bool {
-        self.open[bucket].is_empty() && self.full[bucket].is_empty()
-    }
-
-    #[inline]
-    fn push(&mut self, bucket: usize, row: T) -> Result<()> {
-        let block = &mut self.open[bucket];
-        if block.len() == block.capacity() {
-            return self.push_new_block(bucket, row);
-        }
-        block.push(row);
-        Ok(())
-    }
-
-    #[cold]
-    fn push_new_block(&mut self, bucket: usize, row: T) -> Result<()> {
-        let capacity = (self.open[bucket].capacity() * 2).clamp(FIRST_BLOCK, LAST_BLOCK);
-        let mut block = Vec::new();
-        grow_to(&mut block, capacity, &mut self.reservation)?;
-        block.push(row);
-        let filled = std::mem::replace(&mut self.open[bucket], block);
-        if !filled.is_empty() {
-            grow(&mut self.full[bucket], 1, &mut self.reservation)?;
-            self.full[bucket].push(filled);
-        }
-        Ok(())
-    }
-
-    /// Copies a bucket's rows into `rows`, ordered by user.
-    fn gather(&self, bucket: usize, rows: &mut Vec<T>, memory: &mut Reservation) -> Result<()> {
-        let blocks = || self.full[bucket].iter().chain([&self.open[bucket]]);
-        rows.clear();
-        grow(rows, blocks().map(Vec::len).sum(), memory)?;
-        for block in blocks() {
-            rows.extend_from_slice(block);
-        }
-        // rows of one user need no order: the core sorts what has to be sorted
-        rows.sort_unstable_by_key(Row::user);
-        Ok(())
+    /// Users of a bucket; none where they have no order.
+    fn users(&self, bucket: usize) -> Option<RangeInclusive<i64>> {
+        let Self::Ranges { bounds, .. } = self else { return None };
+        let first = bucket
+            .checked_sub(1)
+            .map_or(Some(i64::MIN), |before| bounds.get(before).copied())?;
+        let last = bounds.get(bucket).map_or(i64::MAX, |bound| bound.saturating_sub(1));
+        Some(first..=last)
     }
 }

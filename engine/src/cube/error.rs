@@ -23,4 +23,8 @@ pub enum CubeError {
     /// More distinct paths, or facts of one student, than 32 bits can number.
     #[error("more than {max} {what}")]
     TooMany { what: &'static str, max: u32 },
+
+    /// Facts that were set aside and did not come back as they were.
+    #[error("facts set aside at byte {at} cannot be read back")]
+    SetAside { at: u64 },
 }

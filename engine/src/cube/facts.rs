@@ -145,6 +145,22 @@ impl InteractionRow {
         }
     }
 
+    /// As [`InteractionRow::day_kind`] says day and kind.
+    #[inline]
+    pub fn packed(user: i64, path: u32, day_kind: u32, amount: i64) -> Self {
+        Self {
+            user,
+            amount,
+            path,
+            day_kind,
+        }
+    }
+
+    #[inline]
+    pub fn day_kind(&self) -> u32 {
+        self.day_kind
+    }
+
     #[inline]
     pub fn day(&self) -> u32 {
         self.day_kind >> 3

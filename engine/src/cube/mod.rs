@@ -7,7 +7,8 @@
 //! is the same for any number of them.
 //!
 //! # Two ways in
-//! * [`CubeBuilder`] takes facts in any order and holds all of them (24 bytes per interaction, 32 per assignment);
+//! * [`CubeBuilder`] takes facts in any order and holds all of them (24 bytes per interaction, 32 per assignment), but for
+//!   those that whoever has no room [sets aside](CubeBuilder::set_aside), by ranges of users, and gives back at the end;
 //! * [`CubeStream`] takes facts ordered by user, holds one chunk of students at a time and emits as it goes, so its
 //!   memory does not depend on the number of facts.
 //!
@@ -19,6 +20,7 @@
 //! every ancestor, that is at each level whose unit its [`Path`] names. Facts left out are counted by reason in the
 //! [`CubeSummary`].
 
+mod buckets;
 mod builder;
 mod cell;
 mod combinations;
@@ -33,8 +35,10 @@ mod params;
 mod path;
 mod paths;
 mod runner;
+mod set_aside;
 mod stream;
 mod student;
+mod tasks;
 
 pub use builder::{CubeBuilder, PathNumber};
 pub use cell::{AssignedCell, Cell, CubeBatch, Measures};
@@ -45,4 +49,5 @@ pub use members::{Members, MembersBuilder};
 pub use packed::{PackedFact, Packer, Page, PACKER_BYTES};
 pub use params::{Basis, CubeParams, CubePlan};
 pub use path::{Level, Path};
+pub use set_aside::Kept;
 pub use stream::CubeStream;

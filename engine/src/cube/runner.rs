@@ -3,6 +3,8 @@
 //! A wave is as many tasks as there are slots; a slot is a task's buffers, reused from wave to wave, so memory is that of
 //! one wave. Which thread runs a task makes no difference to what the task produces, and batches leave in task order.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::cell::CubeBatch;
@@ -64,6 +66,12 @@ fn run_of<T: Row>(user: i64, rows: &[T]) -> usize {
     rows.iter().take_while(|row| row.user() == user).count()
 }
 
+/// Most tasks of a wave: several per thread even out their sizes; a small budget gets small waves.
+pub(super) fn width(ctx: &Context) -> usize {
+    let affordable = (ctx.budget() / (2 * TASK_BYTES)).max(1);
+    (ctx.threads() * 4).clamp(16, 256).min(affordable)
+}
+
 /// The slots of a pass.
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -73,10 +81,7 @@ pub(super) struct Runner {
 
 impl Runner {
     pub fn new(ctx: &Context) -> Result<Self> {
-        // several tasks per thread even out their sizes; a small budget gets small waves
-        let affordable = (ctx.budget() / (2 * TASK_BYTES)).max(1);
-        let wanted = (ctx.threads() * 4).clamp(16, 256).min(affordable);
-        let slots = (0..wanted)
+        let slots = (0..width(ctx))
             .map(|_| {
                 Ok(Slot {
                     scratch: Scratch::default(),
@@ -99,22 +104,21 @@ impl Runner {
         self.slots.len()
     }
 
-    /// Runs `work(task, slot)` for each of `tasks` and hands the batches to `sink`, on the calling thread, in task order.
+    /// Runs `work(task, slot)` for each task of `waves`, none of more than [`width`], and hands the batches to `sink`, on the calling thread, in task order.
     ///
     /// # Errors
     /// The first failing task's error, `Cancelled` between waves and tasks, or the sink's own.
     pub fn run<E: From<EngineError>>(
         &mut self,
         shared: Shared<'_>,
-        tasks: usize,
+        waves: &[Range<usize>],
         work: impl Fn(usize, &mut Slot) -> Result<()> + Sync,
         summary: &mut CubeSummary,
         mut sink: impl FnMut(CubeBatch<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let width = self.slots.len();
-        self.ctx.expect_work(tasks as u64);
-        for first in (0..tasks).step_by(width) {
-            let wave = &mut self.slots[..width.min(tasks - first)];
+        self.ctx.expect_work(waves.iter().map(|wave| wave.len() as u64).sum());
+        for Range { start: first, end } in waves.iter().cloned() {
+            let wave = &mut self.slots[..end - first];
             let ctx = &self.ctx;
             ctx.check()?;
             ctx.run(|| {

@@ -123,9 +123,13 @@ where
         };
         let (interactions, assignments) = (&self.interactions, &self.assignments);
         let tasks = split(interactions, assignments);
+        let width = self.runner.width();
+        let waves = (0..tasks.len())
+            .step_by(width)
+            .map(|first| first..tasks.len().min(first + width));
         self.runner.run(
             shared,
-            tasks.len(),
+            &waves.collect::<Vec<_>>(),
             |task, slot| {
                 let (i, a) = tasks[task].clone();
                 slot.students(shared, &interactions[i], &assignments[a])

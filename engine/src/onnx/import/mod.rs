@@ -4,6 +4,7 @@ mod attributes;
 mod ensemble;
 mod flow;
 mod linear;
+mod polled;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -15,6 +16,7 @@ use prost::Message;
 
 use self::attributes::Attributes;
 use self::flow::{Flow, Found, Value};
+use self::polled::Polled;
 use super::error::OnnxError;
 use super::message::{self, Graph, Model, Node, ValueInfo};
 use super::{scan, PRODUCER};
@@ -51,7 +53,10 @@ pub fn import(ctx: &Context, bytes: &[u8], options: &ImportOptions) -> Result<Cl
         return Err(OnnxError::unsupported(format!("{} bytes; at most {MAX_BYTES} are read", bytes.len())).into());
     }
     let _memory = ctx.reserve(scan::memory(bytes)?.saturating_add(bytes.len()))?;
-    let file = Model::decode(Bytes::copy_from_slice(bytes)).map_err(|e| OnnxError::damaged(e.to_string()))?;
+    ctx.check()?;
+    let decoded = Model::decode(Polled::new(Bytes::copy_from_slice(bytes), ctx));
+    ctx.check()?;
+    let file = decoded.map_err(|e| OnnxError::damaged(e.to_string()))?;
     let graph = file
         .graph
         .as_ref()
