@@ -335,11 +335,11 @@ mod tests {
     }
 
     fn find(pages: &Written, key: &[i64]) -> Vec<Tid> {
-        let mut block = Page::new(&pages.0[&0]).root().unwrap();
+        let mut block = Page::new(&pages.0[&0][..]).root().unwrap();
         loop {
-            let page = Page::new(&pages.0[&block]);
+            let page = Page::new(&pages.0[&block][..]);
             assert_eq!(page.compare_end(&layout(), key), std::cmp::Ordering::Less);
-            if page.is_leaf() {
+            if page.level() == 0 {
                 let mut rows = Vec::new();
                 page.rows(&layout(), key, &mut rows);
                 return rows;
@@ -375,10 +375,10 @@ mod tests {
     fn leaves_are_linked_both_ways_and_as_full_as_postgresql_leaves_them() {
         let (pages, _) = tree(100_000);
         let leaves: Vec<u32> = (1..pages.0.len() as u32)
-            .filter(|b| Page::new(&pages.0[b]).is_leaf())
+            .filter(|b| Page::new(&pages.0[b][..]).level() == 0)
             .collect();
         for (position, block) in leaves.iter().enumerate() {
-            let page = Page::new(&pages.0[block]);
+            let page = Page::new(&pages.0[block][..]);
             assert_eq!(page.left(), position.checked_sub(1).map_or(0, |before| leaves[before]));
             assert_eq!(page.right(), leaves.get(position + 1).copied().unwrap_or(0));
         }
