@@ -102,7 +102,11 @@ impl HotUpdate {
                 .is_some_and(|constr| constr.num_check > 0 || constr.has_generated_stored);
             let class = &*(*table).rd_rel;
             let permanent = class.relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
-            let new_file = (*table).rd_createSubid != 0 || (*table).rd_firstRelfilenodeSubid != 0;
+            #[cfg(any(feature = "pg14", feature = "pg15"))]
+            let first_file = (*table).rd_firstRelfilenodeSubid;
+            #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+            let first_file = (*table).rd_firstRelfilelocatorSubid;
+            let new_file = (*table).rd_createSubid != 0 || first_file != 0;
             let logged = permanent && (pg_sys::wal_level >= REPLICA || !new_file);
             if checked
                 || !(*info).ri_TrigDesc.is_null()
@@ -163,7 +167,10 @@ impl HotUpdate {
                 done
             });
             if done {
+                #[cfg(any(feature = "pg14", feature = "pg15"))]
                 pg_sys::pgstat_count_heap_update(self.table, true);
+                #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+                pg_sys::pgstat_count_heap_update(self.table, true, false);
                 self.changed += 1;
             }
             done

@@ -7,8 +7,11 @@
 use pgrx::pg_sys;
 
 use super::btree_leaves::{Pages, Tree, PAGE};
+#[cfg(feature = "pg15")]
 use super::btree_page::Layout;
-use super::column::{attribute, ColumnType, Tid};
+#[cfg(feature = "pg15")]
+use super::column::attribute;
+use super::column::{ColumnType, Tid};
 use super::heap_pages::{is_logged, storage};
 
 /// Pages that wait for those before them, which inner pages are written after.
