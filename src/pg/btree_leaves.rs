@@ -3,14 +3,15 @@
 //! The format is that of [`btree_page`](super::btree_page), which the tests read these pages with. Fill factors are PostgreSQL's
 //! own for a build; keys of inner pages are cut to the columns that tell two leaves apart (`_bt_truncate`).
 
-use super::btree_page::Layout;
+use super::btree_page::{Layout, ENTRY_HEADER, HEADER, LINE, LOWER, MAGIC, SPECIAL, VERSION};
 use super::column::Tid;
 
-pub(super) const PAGE: usize = 8192;
-const HEADER: usize = 24;
-const SPECIAL: usize = 16;
-const LINE: usize = 4;
-const ENTRY_HEADER: usize = 8;
+pub(super) const PAGE: usize = pgrx::pg_sys::BLCKSZ as usize;
+/// In the header: where entries begin, after [`LOWER`]; and size and version of the page, after [`SPECIAL`].
+const UPPER: usize = 14;
+const SIZE: usize = 18;
+/// What is special to a btree, at the end of its pages: neighbours, level, flags.
+const OPAQUE: usize = 16;
 /// `PG_PAGE_LAYOUT_VERSION` beside the size of a page.
 const SIZE_AND_VERSION: u16 = PAGE as u16 | 4;
 /// Of pages above the leaves, `BTREE_NONLEAF_FILLFACTOR`.
@@ -21,9 +22,6 @@ const ROOT: u16 = 2;
 const META: u16 = 8;
 /// The place of a row in an entry's header holds the number of its columns.
 const CUT: u16 = 0x2000;
-
-const MAGIC: u32 = 0x0005_3162;
-const VERSION: u32 = 4;
 
 /// Takes pages, once they are whole, with their number in the file.
 pub(super) trait Pages {
@@ -77,19 +75,16 @@ impl Open {
         };
         let bytes = &mut page.bytes[..];
         // a line for the end of the range, which a page without a right neighbour does not have
-        put_u16(bytes, 12, (HEADER + LINE) as u16);
-        put_u16(bytes, 14, (PAGE - SPECIAL) as u16);
-        put_u16(bytes, 16, (PAGE - SPECIAL) as u16);
-        put_u16(bytes, 18, SIZE_AND_VERSION);
+        begin(bytes, HEADER + LINE);
         page
     }
 
     fn lower(&self) -> usize {
-        usize::from(u16_at(&self.bytes[..], 12))
+        usize::from(u16_at(&self.bytes[..], LOWER))
     }
 
     fn upper(&self) -> usize {
-        usize::from(u16_at(&self.bytes[..], 14))
+        usize::from(u16_at(&self.bytes[..], UPPER))
     }
 
     /// Whether there is room for an entry, besides the end of the range and what is to stay free.
@@ -101,14 +96,14 @@ impl Open {
     fn store(&mut self, line: usize, entry: &[u8]) {
         let at = self.upper() - entry.len();
         self.bytes[at..at + entry.len()].copy_from_slice(entry);
-        put_u16(&mut self.bytes[..], 14, at as u16);
+        put_u16(&mut self.bytes[..], UPPER, at as u16);
         let pointer = at as u32 | 1 << 15 | (entry.len() as u32) << 17;
         self.bytes[line..line + LINE].copy_from_slice(&pointer.to_ne_bytes());
     }
 
     fn add(&mut self, entry: &[u8]) {
         let line = self.lower();
-        put_u16(&mut self.bytes[..], 12, (line + LINE) as u16);
+        put_u16(&mut self.bytes[..], LOWER, (line + LINE) as u16);
         self.store(line, entry);
         self.count += 1;
     }
@@ -120,7 +115,7 @@ impl Open {
             None => {
                 let lower = self.lower();
                 self.bytes.copy_within(HEADER + LINE..lower, HEADER);
-                put_u16(&mut self.bytes[..], 12, (lower - LINE) as u16);
+                put_u16(&mut self.bytes[..], LOWER, (lower - LINE) as u16);
             }
         }
         let leaf = if self.level == 0 { LEAF } else { 0 };
@@ -266,17 +261,27 @@ fn first_page(root: u32, level: u32, same_when_equal: bool) -> [u8; PAGE] {
     // number of rows when last cleaned up: unknown; then the flag
     bytes[HEADER + 32..][..8].copy_from_slice(&(-1f64).to_ne_bytes());
     bytes[HEADER + 40] = u8::from(same_when_equal);
-    put_u16(&mut bytes, 12, (HEADER + 48) as u16);
-    put_u16(&mut bytes, 14, (PAGE - SPECIAL) as u16);
-    put_u16(&mut bytes, 16, (PAGE - SPECIAL) as u16);
-    put_u16(&mut bytes, 18, SIZE_AND_VERSION);
+    begin(&mut bytes, HEADER + 48);
     opaque(&mut bytes, 0, 0, 0, META);
     bytes
 }
 
+/// The header of a page without entries, whose lines reach to `lower`.
+fn begin(bytes: &mut [u8], lower: usize) {
+    let end = (PAGE - OPAQUE) as u16;
+    for (at, value) in [
+        (LOWER, lower as u16),
+        (UPPER, end),
+        (SPECIAL, end),
+        (SIZE, SIZE_AND_VERSION),
+    ] {
+        put_u16(bytes, at, value);
+    }
+}
+
 fn opaque(bytes: &mut [u8; PAGE], left: u32, right: u32, level: u32, flags: u16) {
     for (index, value) in [left, right, level].into_iter().enumerate() {
-        bytes[PAGE - SPECIAL + 4 * index..][..4].copy_from_slice(&value.to_ne_bytes());
+        bytes[PAGE - OPAQUE + 4 * index..][..4].copy_from_slice(&value.to_ne_bytes());
     }
     put_u16(bytes, PAGE - 4, flags);
 }

@@ -8,21 +8,22 @@ use std::cmp::Ordering;
 use super::column::{ColumnType, Tid};
 use super::memory_hints::ask;
 
-/// The version whose pages are read here.
-const VERSION: u32 = 4;
-const MAGIC: u32 = 0x0005_3162;
+/// The version whose pages these are.
+pub(super) const VERSION: u32 = 4;
+pub(super) const MAGIC: u32 = 0x0005_3162;
 
 const CACHE_LINE: usize = 64;
 
 /// Comparisons that are prepared at once.
 const STEPS: usize = 3;
 
-const HEADER: usize = 24;
-const LINE: usize = 4;
-const LOWER: usize = 12;
-const SPECIAL: usize = 16;
+pub(super) const HEADER: usize = 24;
+pub(super) const LINE: usize = 4;
+/// Where the header says how far the lines reach; then come where the entries begin and where what is special to a btree does.
+pub(super) const LOWER: usize = 12;
+pub(super) const SPECIAL: usize = 16;
 /// Header of an entry; then come its columns, since none is null.
-const ENTRY_HEADER: usize = 8;
+pub(super) const ENTRY_HEADER: usize = 8;
 
 /// Deleted, or about to be: what was on it is to the right.
 const IGNORE: u16 = 4 | 16;

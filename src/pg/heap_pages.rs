@@ -56,6 +56,25 @@ pub(super) unsafe fn is_logged(table: pg_sys::Relation) -> bool {
     unsafe { (*(*table).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT }
 }
 
+/// Logs a whole page, unless the relation is one that the log does not know; where the record ends.
+///
+/// # Safety
+/// `relation` is open; the page is whole.
+pub(super) unsafe fn log_page(
+    relation: pg_sys::Relation,
+    block: u32,
+    page: pg_sys::Page,
+) -> Option<pg_sys::XLogRecPtr> {
+    // SAFETY: by contract.
+    unsafe {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let node = &mut (*relation).rd_node;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let node = &mut (*relation).rd_locator;
+        is_logged(relation).then(|| pg_sys::log_newpage(node, pg_sys::ForkNumber::MAIN_FORKNUM, block, page, true))
+    }
+}
+
 /// # Safety
 /// `table` is open.
 pub(super) unsafe fn storage(table: pg_sys::Relation) -> pg_sys::SMgrRelation {
@@ -260,14 +279,8 @@ impl HeapPages {
     fn finish_page(&mut self) {
         // SAFETY: the table is open; the page is whole, and its number is the table's next.
         unsafe {
-            if is_logged(self.table) {
-                #[cfg(any(feature = "pg14", feature = "pg15"))]
-                let node = &mut (*self.table).rd_node;
-                #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-                let node = &mut (*self.table).rd_locator;
-                let (main, block) = (pg_sys::ForkNumber::MAIN_FORKNUM, self.block(self.full));
-                self.logged = pg_sys::log_newpage(node, main, block, self.page(self.full).cast(), true);
-            }
+            let page = self.page(self.full).cast();
+            self.logged = log_page(self.table, self.block(self.full), page).unwrap_or(self.logged);
             pg_sys::pgstat_count_heap_insert(self.table, pg_sys::PgStat_Counter::from(self.rows));
         }
         self.full += 1;

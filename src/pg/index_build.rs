@@ -12,7 +12,7 @@ use super::btree_page::Layout;
 #[cfg(feature = "pg15")]
 use super::column::attribute;
 use super::column::{ColumnType, Tid};
-use super::heap_pages::{is_logged, storage};
+use super::heap_pages::{log_page, storage};
 
 /// Pages that wait for those before them, which inner pages are written after.
 const BATCH: usize = 4;
@@ -222,15 +222,7 @@ impl Pages for Batch {
     fn page(&mut self, block: u32, bytes: &[u8; PAGE]) {
         let mut page = Box::new(*bytes);
         // SAFETY: the index is open; the page is whole.
-        unsafe {
-            if is_logged(self.index) {
-                #[cfg(any(feature = "pg14", feature = "pg15"))]
-                let node = &mut (*self.index).rd_node;
-                #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-                let node = &mut (*self.index).rd_locator;
-                pg_sys::log_newpage(node, MAIN, block, page.as_mut_ptr().cast(), true);
-            }
-        }
+        unsafe { log_page(self.index, block, page.as_mut_ptr().cast()) };
         let Some(position) = block.checked_sub(self.first) else {
             // one that was left out, as all above the leaves are
             // SAFETY: as above; there are zeros where it belongs.

@@ -136,13 +136,7 @@ pub(super) struct InteractionRow {
 impl InteractionRow {
     #[inline]
     pub fn new(user: i64, path: u32, day: u32, kind: InteractionKind, amount: i64) -> Self {
-        let day_kind = (day << 3) | kind as u32;
-        Self {
-            user,
-            amount,
-            path,
-            day_kind,
-        }
+        Self::packed(user, path, (day << 3) | kind as u32, amount)
     }
 
     /// As [`InteractionRow::day_kind`] says day and kind.
