@@ -116,9 +116,10 @@ WITH source AS (SELECT * FROM dw.fact_interaction f WHERE {where} ORDER BY hashi
 added AS (
     INSERT INTO dw.fact_interaction
     SELECT client_id, source_id, -(%s::bigint * 10000 + row_number() OVER ()), user_id, interaction_type_id, amount, occurred_at, day,
-           environment_id, course_id, space_id, subject_id, lecture_id FROM source RETURNING client_id, user_id, day)
-INSERT INTO dw.change (client_id, change_id, user_id, day, only_added)
-SELECT d.client_id, i.id, d.user_id, d.day, true FROM (SELECT DISTINCT client_id, user_id, day FROM added) d, (SELECT nextval('dw.change_id_seq') AS id) i
+           environment_id, course_id, space_id, subject_id, lecture_id FROM source RETURNING client_id, source_id, interaction_id, user_id, day)
+INSERT INTO dw.change (client_id, change_id, user_id, day, only_added, source_id, added)
+SELECT d.client_id, i.id, d.user_id, d.day, true, d.source_id, d.ids
+FROM (SELECT client_id, source_id, user_id, day, array_agg(interaction_id) AS ids FROM added GROUP BY client_id, source_id, user_id, day) d, (SELECT nextval('dw.change_id_seq') AS id) i
 """
 
 
@@ -131,7 +132,7 @@ def incremental(report, repetitions, full):
             seconds, rows = [], []
             for _ in range(repetitions):
                 turn += 1
-                # what load() does: the facts, and who changed on which day
+                # what load() does: the facts, and which came for whom on which day
                 session.execute(NEW_FACTS.format(where=where), (turn, turn))
                 seconds.append(harness.seconds_of(lambda: rows.append(build(session))))
             modes = {mode: sum(row[2] == mode for row in rows[-1]) for mode in ("incremental", "full", "unchanged")}

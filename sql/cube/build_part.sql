@@ -205,10 +205,12 @@ BEGIN
         parts[i] := part;
     END LOOP;
     EXECUTE empatia._render($q$
-        INSERT INTO {results}.cube_build AS b (client_id, level, grain, date_from, date_to, automatic_from, automatic_to, assignment_basis, first_day_of_week, change_id, stored_rows, dense_rows, built_at)
-        SELECT $1, p.level, p.grain, p.date_from, p.date_to, p.automatic_from, p.automatic_to, $3, $4, $5, p.stored_rows, p.dense_rows, clock_timestamp() FROM unnest($2) p
+        INSERT INTO {results}.cube_build AS b (client_id, level, grain, date_from, date_to, automatic_from, automatic_to, assignment_basis, first_day_of_week, change_id, seen_change_id, stored_rows, dense_rows, built_at)
+        -- all facts were read before this statement began, so none of a later change is in the cells
+        SELECT $1, p.level, p.grain, p.date_from, p.date_to, p.automatic_from, p.automatic_to, $3, $4, $5, greatest($5, h.seen), p.stored_rows, p.dense_rows, clock_timestamp()
+        FROM unnest($2) p, (SELECT max(h.change_id) AS seen FROM {dw}.change h WHERE h.client_id = $1) h
         ON CONFLICT ON CONSTRAINT cube_build_pkey DO UPDATE SET date_from = excluded.date_from, date_to = excluded.date_to, automatic_from = excluded.automatic_from, automatic_to = excluded.automatic_to,
-            assignment_basis = excluded.assignment_basis, first_day_of_week = excluded.first_day_of_week, change_id = excluded.change_id,
+            assignment_basis = excluded.assignment_basis, first_day_of_week = excluded.first_day_of_week, change_id = excluded.change_id, seen_change_id = excluded.seen_change_id,
             stored_rows = excluded.stored_rows, dense_rows = excluded.dense_rows, built_at = excluded.built_at $q$)
         USING client_id, parts, basis, first_day, at_change;
     RETURN parts;

@@ -73,9 +73,12 @@ CREATE TABLE {results}.cube_build (
     model_version bigint,
     classifier_version bigint,
     classified_at timestamptz,
+    seen_change_id bigint,
     PRIMARY KEY (client_id, level, grain)
 );
 COMMENT ON TABLE {results}.cube_build IS 'what each part of the cube was built from, and when it was classified';
+COMMENT ON COLUMN {results}.cube_build.change_id IS 'last change of dw.change that the part contains for certain';
+COMMENT ON COLUMN {results}.cube_build.seen_change_id IS 'last change that it may contain: those in between were committed while it was built; null: not known';
 COMMENT ON COLUMN {results}.cube_build.automatic_to IS 'whether date_to was the last day that had a fact, rather than given';
 COMMENT ON COLUMN {results}.cube_build.dense_rows IS 'members x periods over all units';
 COMMENT ON COLUMN {results}.cube_build.model_version IS 'segments that the part was classified with';

@@ -260,7 +260,9 @@ CREATE TABLE {dw}.change (
     change_id bigint NOT NULL,
     user_id bigint,
     day date,
-    only_added boolean NOT NULL DEFAULT false
+    only_added boolean NOT NULL DEFAULT false,
+    source_id integer,
+    added bigint[]
 );
 CREATE SEQUENCE {dw}.change_id_seq OWNED BY {dw}.change.change_id;
 CREATE INDEX ON {dw}.change (client_id, change_id);
@@ -268,5 +270,7 @@ COMMENT ON TABLE {dw}.change IS 'what load() changed since the cube was built: b
 COMMENT ON COLUMN {dw}.change.user_id IS 'null: every student, since the load saw no cube that would have to be told whose facts it changed';
 COMMENT ON COLUMN {dw}.change.day IS 'null: every period of the student; -infinity: assignments of the student changed, perhaps on no day';
 COMMENT ON COLUMN {dw}.change.only_added IS 'interactions came and nothing else happened, so that no row of the cube can have gone and no grade be another';
+COMMENT ON COLUMN {dw}.change.added IS 'of these interactions, if it is known of which: every one that came on this day with this change, in the same transaction as this row';
+COMMENT ON COLUMN {dw}.change.source_id IS 'source of the interactions in added';
 $tables$ $ddl$;
 COMMENT ON FUNCTION empatia._fact_ddl() IS 'DDL of the facts, rejects and change log, as a template';

@@ -113,16 +113,17 @@ BEGIN
 
     IF tracked THEN
         EXECUTE empatia._render($q$
-            INSERT INTO {dw}.change (client_id, change_id, user_id, day, only_added)
-            SELECT $1, i.id, c.user_id, c.day, $2 AND bool_and(c.added)
+            INSERT INTO {dw}.change (client_id, change_id, user_id, day, only_added, source_id, added)
+            SELECT $1, i.id, c.user_id, c.day, $2 AND bool_and(c.id IS NOT NULL), $3, CASE WHEN $2 AND bool_and(c.id IS NOT NULL) THEN array_agg(c.id) END
             FROM (SELECT nextval('{dw}.change_id_seq') AS id) i, (
-                SELECT d.user_id, v.day, d._new AS added FROM pg_temp._diff d, LATERAL {new_days} v (day)
-                UNION ALL SELECT (d._old).user_id, v.day, false FROM pg_temp._diff d, LATERAL {old_days} v (day) WHERE NOT d._new
-                UNION ALL SELECT g.user_id, v.day, false FROM pg_temp._gone g, LATERAL {gone_days} v (day)) c
+                SELECT d.user_id, v.day, CASE WHEN d._new THEN {id} END AS id FROM pg_temp._diff d, LATERAL {new_days} v (day)
+                UNION ALL SELECT (d._old).user_id, v.day, NULL FROM pg_temp._diff d, LATERAL {old_days} v (day) WHERE NOT d._new
+                UNION ALL SELECT g.user_id, v.day, NULL FROM pg_temp._gone g, LATERAL {gone_days} v (day)) c
             GROUP BY i.id, c.user_id, c.day $q$,
+            'id', CASE stream.relation WHEN 'fact_interaction' THEN 'd.interaction_id' ELSE 'NULL::bigint' END,
             'new_days', empatia._change_days_sql(stream.relation, 'd'),
             'old_days', empatia._change_days_sql(stream.relation, '(d._old)'),
-            'gone_days', empatia._change_days_sql(stream.relation, 'g')) USING src.client_id, stream.relation = 'fact_interaction';
+            'gone_days', empatia._change_days_sql(stream.relation, 'g')) USING src.client_id, stream.relation = 'fact_interaction', src.source_id;
     END IF;
     IF empatia._keeps_removed(stream.relation) THEN
         EXECUTE format('UPDATE %s t SET removed = true FROM pg_temp._gone d WHERE t.client_id = $1 AND NOT t.removed AND %s', target, keys) USING src.client_id;

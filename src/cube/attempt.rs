@@ -15,14 +15,13 @@ use empatia_engine::error::EngineError;
 
 use super::added::Added;
 use super::changes::{grow, Change, Delta, Moved};
-use super::chunks::{capacity, Chunk, Chunks, QUEUED};
+use super::chunks::{cells_of, Chunk};
 use super::fact_runs::Runs;
 use super::facts::{read_facts, Stopped, Whose};
 use super::stored::{key_of, same, Key, Part, Stored};
 use super::structure::Structure;
 use super::touched::{bit, grains, grains_of, period_of, Grains, Touched};
 use crate::pg::buffers::{self, Known};
-use crate::pg::threads::run_feeding;
 
 /// Part of the budget that facts leave for cells and rows.
 const OTHER_SHARE: usize = 2;
@@ -43,10 +42,34 @@ pub(super) struct Outcome {
     pub stored: Duration,
     /// Where the pages of the parts are.
     pages: Option<(Known, Reservation)>,
-    memory: Reservation,
+    pub memory: Reservation,
 }
 
 impl Outcome {
+    /// # Errors
+    /// `Memory`.
+    pub fn new(context: &Context) -> Result<Self, EngineError> {
+        Ok(Self {
+            changes: Default::default(),
+            moved: Default::default(),
+            again: Vec::new(),
+            facts: Duration::ZERO,
+            cells: Duration::ZERO,
+            stored: Duration::ZERO,
+            pages: None,
+            memory: context.reserve(0)?,
+        })
+    }
+
+    /// Before so many rows are looked up, if that fits into the budget.
+    pub fn look_where_pages_are(&mut self, context: &Context, rows: usize) {
+        if let Some(bytes) = buffers::bytes(rows) {
+            if let Ok(reserved) = context.reserve(bytes) {
+                self.pages = Some((buffers::look(), reserved));
+            }
+        }
+    }
+
     /// Drops the changes of some students.
     pub fn forget(&mut self, who: impl Fn(i64) -> bool) {
         for changes in self.changes.iter_mut().flatten() {
@@ -103,16 +126,7 @@ impl<'a> Attempt<'a> {
             cells: Default::default(),
             graded: Vec::new(),
             added: None,
-            outcome: Outcome {
-                changes: Default::default(),
-                moved: Default::default(),
-                again: Vec::new(),
-                facts: Duration::ZERO,
-                cells: Duration::ZERO,
-                stored: Duration::ZERO,
-                pages: None,
-                memory: context.reserve(0)?,
-            },
+            outcome: Outcome::new(context)?,
             memory,
         })
     }
@@ -133,17 +147,13 @@ impl<'a> Attempt<'a> {
         Ok(self.outcome)
     }
 
-    /// Before many rows are looked up, if that fits into the budget.
+    /// Before the rows of the cells are looked up.
     fn look_where_pages_are(&mut self) {
         let rows = Level::ALL.map(|level| {
             let cells: usize = self.cells[level.index()].iter().map(Vec::len).sum();
             cells * grains_of(level, self.plan).count_ones() as usize
         });
-        if let Some(bytes) = buffers::bytes(rows.iter().sum()) {
-            if let Ok(reserved) = self.context.reserve(bytes) {
-                self.outcome.pages = Some((buffers::look(), reserved));
-            }
-        }
+        self.outcome.look_where_pages_are(self.context, rows.iter().sum());
     }
 
     /// Position of a user among `users`.
@@ -178,7 +188,9 @@ impl<'a> Attempt<'a> {
         let began = Instant::now();
         let builder = self.read(params.check(self.context)?, runs)?;
         self.outcome.facts = began.elapsed();
-        self.take_cells(builder, combinations)
+        cells_of(self.context, self.structure, builder, combinations, |chunk| {
+            self.keep(chunk)
+        })
     }
 
     fn read(&mut self, plan: CubePlan, runs: Runs) -> Result<CubeBuilder, Stopped> {
@@ -219,37 +231,6 @@ impl<'a> Attempt<'a> {
         added.finish();
         self.added = Some(added);
         Ok(builder)
-    }
-
-    fn take_cells(&mut self, builder: CubeBuilder, combinations: Combinations) -> Result<(), Stopped> {
-        let (context, structure) = (self.context, self.structure);
-        let count = combinations
-            .levels()
-            .map(|level| combinations.grains(level).count())
-            .sum();
-        let chunk = capacity(context, count);
-        let mut kept = Ok(());
-        // Not even an error of memory may end the threads by the cancel flag: the context is needed again.
-        let computed = run_feeding(
-            context,
-            QUEUED,
-            |send| {
-                let compute = || {
-                    let mut chunks = Chunks::new(context, count, chunk, &structure.units)?;
-                    builder.finish(&structure.members, |batch| chunks.take(batch, &mut *send))?;
-                    chunks.finish(send)
-                };
-                Ok::<_, EngineError>(compute())
-            },
-            |chunk| {
-                if kept.is_ok() {
-                    kept = self.keep(&chunk);
-                }
-                Ok(())
-            },
-        )?;
-        kept?;
-        Ok(computed?)
     }
 
     /// Keeps the cells of periods that changed: only those are complete.

@@ -2,10 +2,12 @@
 
 use empatia_engine::calendar::Grain;
 use empatia_engine::context::{Context, Reservation};
-use empatia_engine::cube::{Cell, CubeBatch, CubeError, Level};
+use empatia_engine::cube::{Cell, Combinations, CubeBatch, CubeBuilder, CubeError, Level};
 use empatia_engine::error::EngineError;
 
-use super::structure::Units;
+use super::facts::Stopped;
+use super::structure::{Structure, Units};
+use crate::pg::threads::run_feeding;
 
 /// Chunks that may wait for the writer.
 pub(super) const QUEUED: usize = 4;
@@ -110,4 +112,41 @@ impl<'a> Chunks<'a> {
         }
         Ok(())
     }
+}
+
+/// Gives `keep` the cells of a builder's facts, the users of a part ascending where they are in the builder.
+pub(super) fn cells_of(
+    context: &Context,
+    structure: &Structure,
+    builder: CubeBuilder,
+    combinations: Combinations,
+    mut keep: impl FnMut(&Chunk) -> Result<(), EngineError>,
+) -> Result<(), Stopped> {
+    let count = combinations
+        .levels()
+        .map(|level| combinations.grains(level).count())
+        .sum();
+    let chunk = capacity(context, count);
+    let mut kept = Ok(());
+    // Not even an error of memory may end the threads by the cancel flag: the context is needed again.
+    let computed = run_feeding(
+        context,
+        QUEUED,
+        |send| {
+            let compute = || {
+                let mut chunks = Chunks::new(context, count, chunk, &structure.units)?;
+                builder.finish(&structure.members, |batch| chunks.take(batch, &mut *send))?;
+                chunks.finish(send)
+            };
+            Ok::<_, EngineError>(compute())
+        },
+        |chunk| {
+            if kept.is_ok() {
+                kept = keep(&chunk);
+            }
+            Ok(())
+        },
+    )?;
+    kept?;
+    Ok(computed?)
 }

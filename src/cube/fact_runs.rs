@@ -6,7 +6,7 @@ use super::structure::Source;
 use crate::error::Result;
 use crate::pg::column::ColumnType;
 use crate::pg::estimate::expected;
-use crate::pg::read::query;
+use crate::pg::read::query_stable;
 use crate::pg::row::Row;
 use crate::pg::settings::with_settings;
 
@@ -15,6 +15,8 @@ const MANY: usize = 256;
 const SAMPLE: usize = 32;
 /// A fact that is looked up by user takes so many times as long as one of all facts of some days.
 const DEARER: f64 = 2.0;
+/// Who expects less than this part of the facts that there must be knows nothing of them.
+const KNOWN: f64 = 0.25;
 /// What the planner adds to the cost of a way that was turned off.
 const NO_INDEX: f64 = 1e9;
 
@@ -37,7 +39,7 @@ impl Runs {
         self.users.is_empty()
     }
 
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.users.len()
     }
 
@@ -89,50 +91,55 @@ impl Runs {
     }
 }
 
-/// Calls `on_row` with the facts of `select`, which ends with conditions, has the client as `$1` and the facts as `f`; `user_and_day`
-/// are columns of a row.
+/// Calls `on_row` with the facts of `select`, which begins with user, kind, amount and day, ends with conditions, has the client as `$1` and the
+/// facts as `f`; as the calling statement sees them. So many of them are `new`, and the planner may not know them.
 pub(super) fn read_runs(
     select: &str,
     source: &Source,
     runs: &Runs,
+    new: usize,
     columns: &[ColumnType],
-    user_and_day: impl Fn(&Row<'_>) -> Option<(i64, i32)>,
     mut on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<u64> {
     let Some((first, last)) = runs.common_days().filter(|_| runs.len() >= MANY) else {
-        return look_up(select, source, runs, columns, on_row);
+        return look_up(select, "f.day", source, runs, columns, on_row);
     };
     let (sample, others) = runs.split(runs.len() / SAMPLE);
-    let sampled = look_up(select, source, &sample, columns, &mut on_row)?;
+    let sampled = look_up(select, "f.day", source, &sample, columns, &mut on_row)?;
     let of_runs = sampled as f64 * others.len() as f64 / sample.len() as f64;
     let days = format!("AND f.day BETWEEN date '2000-01-01' + {first} AND date '2000-01-01' + {last}");
     let literal = select.replace("$1", &source.client_id.to_string());
     let by_pages = [(c"enable_seqscan", c"off"), (c"enable_indexscan", c"off")];
     let expected = with_settings(&by_pages, || expected(&format!("{literal} {days}")))?;
-    // fewer than there must be: the planner does not know these days yet
-    let worth_while = (of_runs / 2.0..of_runs * DEARER).contains(&expected.rows);
+    // far fewer than there must be: the planner does not know these days yet
+    let worth_while = (of_runs * KNOWN..of_runs * DEARER).contains(&(expected.rows + new as f64));
     if !worth_while || expected.cost > NO_INDEX {
-        return Ok(sampled + look_up(select, source, &others, columns, on_row)?);
+        return Ok(sampled + look_up(select, "f.day", source, &others, columns, on_row)?);
     }
     let mut found = sampled;
     let sql = format!("{select} {days}");
     let of_others = |row: &Row<'_>| {
-        if user_and_day(row).is_some_and(|(user, day)| others.contains(user, day)) {
+        if row
+            .i64(0)
+            .zip(row.date(3))
+            .is_some_and(|(user, day)| others.contains(user, day))
+        {
             found += 1;
             on_row(row)?;
         }
         Ok(())
     };
     with_settings(&by_pages, || {
-        query(&sql, &[source.client_id.into()], columns, of_others)
+        query_stable(&sql, &[source.client_id.into()], columns, of_others)
     })?;
     Ok(found)
 }
 
 /// Run by run. OFFSET keeps the planner from joining in any other way than by looking up each: how many facts there are to a run no
 /// statistics tell, and without statistics it would read the whole table.
-fn look_up(
+pub(super) fn look_up(
     select: &str,
+    day: &str,
     source: &Source,
     runs: &Runs,
     columns: &[ColumnType],
@@ -140,7 +147,7 @@ fn look_up(
 ) -> Result<u64> {
     let sql = format!(
         "SELECT i.* FROM unnest($2, $3, $4) r (user_id, first_day, last_day), LATERAL ({select} AND f.user_id = r.user_id \
-         AND f.day BETWEEN date '2000-01-01' + r.first_day AND date '2000-01-01' + r.last_day OFFSET 0) i"
+         AND {day} BETWEEN date '2000-01-01' + r.first_day AND date '2000-01-01' + r.last_day OFFSET 0) i"
     );
     let args = [
         source.client_id.into(),
@@ -151,12 +158,14 @@ fn look_up(
     look_up_each(&sql, &args, columns, on_row)
 }
 
-/// [`query`] of a LATERAL for each of some rows, all of them different: to remember what was found for each would be in vain.
+/// [`query_stable`] of a LATERAL for each of some rows, all of them different: to remember what was found for each would be in vain.
 pub(super) fn look_up_each(
     sql: &str,
     args: &[DatumWithOid<'_>],
     columns: &[ColumnType],
     on_row: impl FnMut(&Row<'_>) -> Result<()>,
 ) -> Result<u64> {
-    with_settings(&[(c"enable_memoize", c"off")], || query(sql, args, columns, on_row))
+    with_settings(&[(c"enable_memoize", c"off")], || {
+        query_stable(sql, args, columns, on_row)
+    })
 }

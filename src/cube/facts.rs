@@ -78,11 +78,38 @@ pub(super) fn read_facts(
 
 pub(super) const INTERACTION_COLUMNS: [ColumnType; 9] = [Int8, Int2, Int8, Date, Int8, Int8, Int8, Int8, Int8];
 
-/// All of client `$1`; more conditions may follow.
-pub(super) fn select_interactions(dw: &str) -> String {
+/// All of client `$1`, with `more` columns; more conditions may follow.
+pub(super) fn select_interactions(dw: &str, more: &str) -> String {
     format!(
-        "SELECT f.user_id, f.interaction_type_id, f.amount, f.day, {PATH_COLUMNS} FROM {dw}.fact_interaction f WHERE f.client_id = $1"
+        "SELECT f.user_id, f.interaction_type_id, f.amount, f.day, {PATH_COLUMNS}{more} FROM {dw}.fact_interaction f WHERE f.client_id = $1"
     )
+}
+
+pub(super) const ASSIGNMENT_COLUMNS: [ColumnType; 11] =
+    [Int8, Date, Date, Date, Bool, Float8, Int8, Int8, Int8, Int8, Int8];
+
+/// As [`select_interactions`].
+pub(super) fn select_assignments(dw: &str) -> String {
+    format!(
+        "SELECT f.user_id, f.assigned_day, f.due_day, f.submitted_day, coalesce(f.submitted_at > f.due_at, false), \
+         f.grade / nullif(f.max_grade, 0), {PATH_COLUMNS} FROM {dw}.fact_assignment f WHERE f.client_id = $1"
+    )
+}
+
+/// A row of [`select_assignments`].
+pub(super) fn assignment_of(row: &Row<'_>) -> Result<Assignment> {
+    let (Some(user), Some(late)) = (row.i64(0), row.bool(4)) else {
+        return Err(null_in("fact_assignment"));
+    };
+    Ok(Assignment {
+        user,
+        path: path_of(row, 6),
+        assigned: row.date(1),
+        due: row.date(2),
+        submitted: row.date(3),
+        late,
+        grade: row.f64(5),
+    })
 }
 
 /// A row of [`select_interactions`].
@@ -124,7 +151,7 @@ where
             return Ok(());
         }
         let structure = self.structure;
-        let (select, source) = (select_interactions(&structure.source.dw), &structure.source);
+        let (select, source) = (select_interactions(&structure.source.dw, ""), &structure.source);
         let on_row = |row: &Row<'_>| {
             let StoredInteraction {
                 user,
@@ -159,8 +186,7 @@ where
                 Ok(())
             }
             Whose::Runs(runs) => {
-                let user_and_day = |row: &Row<'_>| row.i64(0).zip(row.date(3));
-                read_runs(&select, source, runs, &INTERACTION_COLUMNS, user_and_day, on_row)?;
+                read_runs(&select, source, runs, 0, &INTERACTION_COLUMNS, on_row)?;
                 Ok(())
             }
         }
@@ -210,28 +236,11 @@ where
     }
 
     fn assignments(&mut self, whose: &Whose) -> Result<()> {
-        const COLUMNS: [ColumnType; 11] = [Int8, Date, Date, Date, Bool, Float8, Int8, Int8, Int8, Int8, Int8];
-        let structure = self.structure;
-        let select = format!(
-            "SELECT f.user_id, f.assigned_day, f.due_day, f.submitted_day, coalesce(f.submitted_at > f.due_at, false), \
-             f.grade / nullif(f.max_grade, 0), {PATH_COLUMNS} FROM {}.fact_assignment f WHERE f.client_id = $1",
-            structure.source.dw
-        );
-        let source = &structure.source;
+        let source = &self.structure.source;
+        let select = select_assignments(&source.dw);
         let on_row = |row: &Row<'_>| {
-            let (Some(user), Some(late)) = (row.i64(0), row.bool(4)) else {
-                return Err(null_in("fact_assignment"));
-            };
-            let fact = Assignment {
-                user,
-                path: path_of(row, 6),
-                assigned: row.date(1),
-                due: row.date(2),
-                submitted: row.date(3),
-                late,
-                grade: row.f64(5),
-            };
-            let space = row.i64(8);
+            let fact = assignment_of(row)?;
+            let (user, space) = (fact.user, fact.path.unit(Level::Space));
             // without space the engine leaves it out, and counts it, too
             if space.is_some() {
                 self.report(user, space, fact.submitted);
@@ -247,7 +256,7 @@ where
         };
         match whose {
             Whose::Everybody => {
-                query(&select, &[source.client_id.into()], &COLUMNS, on_row)?;
+                query(&select, &[source.client_id.into()], &ASSIGNMENT_COLUMNS, on_row)?;
                 Ok(())
             }
             // a student has few, and no index knows all their days
@@ -257,7 +266,12 @@ where
                 let sql = format!(
                     "SELECT i.* FROM unnest($2) r (user_id), LATERAL ({select} AND f.user_id = r.user_id OFFSET 0) i"
                 );
-                look_up_each(&sql, &[source.client_id.into(), users.into()], &COLUMNS, on_row)?;
+                look_up_each(
+                    &sql,
+                    &[source.client_id.into(), users.into()],
+                    &ASSIGNMENT_COLUMNS,
+                    on_row,
+                )?;
                 Ok(())
             }
         }

@@ -1,6 +1,7 @@
 //! `build_cube()`'s native way: facts of a client through the engine's one pass into the partitions of the cube.
 
 mod added;
+mod additions;
 mod assigned;
 mod attempt;
 mod build_cells;

@@ -172,7 +172,7 @@ pub(crate) fn pack_facts(task: &[u8], worker: &mut Worker<'_>) -> Result<()> {
 fn pack_chunk(task: &Task, chunk: u32, worker: &mut Worker<'_>, packer: &mut Packer) -> Result<bool> {
     let first = i64::from(chunk) * task.of_chunk;
     let (from, to) = (tid(first), tid(first + task.of_chunk));
-    let mut sql = format!("{} AND f.ctid >= $2::tid", select_interactions(&task.dw));
+    let mut sql = format!("{} AND f.ctid >= $2::tid", select_interactions(&task.dw, ""));
     let mut args = vec![task.client_id.into(), from.as_str().into()];
     // the last chunk ends where the table does by now
     if chunk + 1 < worker.chunks() {

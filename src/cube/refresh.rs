@@ -10,6 +10,7 @@ use empatia_engine::context::Context;
 use empatia_engine::cube::{CubePlan, Level};
 use pgrx::prelude::*;
 
+use super::additions::Additions;
 use super::attempt::{Attempt, Outcome};
 use super::changed::Changed;
 use super::changes::write;
@@ -40,7 +41,18 @@ pub(super) struct Refresh<'a> {
     cells: Duration,
     stored: Duration,
     writing: Duration,
+    known: usize,
     again: usize,
+}
+
+/// How the changes of students are found.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// By the interactions that came.
+    Added,
+    /// By cells of the finest grain.
+    Finest,
+    AllGrains,
 }
 
 impl<'a> Refresh<'a> {
@@ -62,35 +74,60 @@ impl<'a> Refresh<'a> {
             cells: Duration::ZERO,
             stored: Duration::ZERO,
             writing: Duration::ZERO,
+            known: 0,
             again: 0,
         })
     }
 
+    fn outcome(&self, users: &[usize], way: Way) -> Result<Outcome, Stopped> {
+        let (context, structure, plan, touched) = (self.context, self.structure, &self.plan, &self.touched);
+        let all_grains = match way {
+            Way::Added => {
+                let additions = Additions {
+                    context,
+                    structure,
+                    plan,
+                    touched,
+                    users,
+                };
+                return additions.run();
+            }
+            Way::Finest => false,
+            Way::AllGrains => true,
+        };
+        Attempt::new(context, structure, plan, touched, users, all_grains)?.run()
+    }
+
     pub fn run(&mut self) -> Result<()> {
-        let mut pending = vec![((0..self.touched.len()).collect::<Vec<usize>>(), false)];
-        while let Some((users, all_grains)) = pending.pop() {
-            let (context, structure) = (self.context, self.structure);
-            let attempt = Attempt::new(context, structure, &self.plan, &self.touched, &users, all_grains);
-            match attempt.map_err(Stopped::from).and_then(Attempt::run) {
+        let (known, others): (Vec<usize>, Vec<usize>) =
+            (0..self.touched.len()).partition(|user| self.touched.is_known(*user));
+        self.known = known.len();
+        let mut pending = vec![(others, Way::Finest), (known, Way::Added)];
+        while let Some((users, way)) = pending.pop() {
+            if users.is_empty() {
+                continue;
+            }
+            match self.outcome(&users, way) {
                 Ok(outcome) => {
                     let again = self.write(outcome)?;
                     self.again += again.len();
-                    pending.extend(Some((again, true)).filter(|(again, _)| !again.is_empty()));
+                    pending.push((again, Way::AllGrains));
                 }
                 Err(Stopped::Failed(error)) => return Err(error),
                 Err(Stopped::Full(error)) if users.len() < 2 => return Err(error.into()),
                 Err(Stopped::Full(_)) => {
                     let (first, second) = users.split_at(users.len() / 2);
-                    pending.push((second.to_vec(), all_grains));
-                    pending.push((first.to_vec(), all_grains));
+                    pending.push((second.to_vec(), way));
+                    pending.push((first.to_vec(), way));
                 }
             }
         }
         debug1!(
-            "refresh of client {}: {} students changed, {} of them computed at all grains; structure {:.3} s, facts {:.3} s, cells {:.3} s, \
+            "refresh of client {}: {} students changed, of {} what came is known, {} computed at all grains; structure {:.3} s, facts {:.3} s, cells {:.3} s, \
              stored rows {:.3} s, wrote {:.3} s",
             self.structure.source.client_id,
             self.touched.len(),
+            self.known,
             self.again,
             self.structure.reading.as_secs_f64(),
             self.facts.as_secs_f64(),

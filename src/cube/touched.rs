@@ -11,8 +11,11 @@ use super::changes::grow;
 use super::fact_runs::Runs;
 use super::structure::Source;
 use crate::error::Result;
-use crate::pg::column::ColumnType::{Bool, Date, Int8};
-use crate::pg::read::query;
+use crate::pg::column::ColumnType::{Bool, Date, Int4, Int8};
+use crate::pg::read::query_stable;
+
+/// Part of the budget that ids of new interactions may take.
+const IDS_SHARE: usize = 4;
 
 /// Grains of a level, bit `grain.index()`.
 pub(super) type Grains = u8;
@@ -26,6 +29,9 @@ pub(super) fn bit(grain: Grain) -> Grains {
 pub(super) struct Touched {
     users: Vec<User>,
     days: Vec<i32>,
+    /// Source and id of interactions that came, ascending.
+    new: Vec<(i32, i64)>,
+    _new: Reservation,
     _reservation: Reservation,
 }
 
@@ -36,45 +42,88 @@ struct User {
     whole: bool,
     /// Interactions came and nothing else happened.
     only_added: bool,
+    /// It is known of which, and that no row of the parts has them.
+    known: bool,
     /// Position of the user's days, ascending.
     days: Range<usize>,
 }
 
 impl Touched {
-    /// What changed after change `since` inside the range of `plan`.
+    /// What changed after change `since`, which the parts of `plan` contain, inside its range: as the calling statement sees it, and as that sees the
+    /// facts.
     pub fn read(context: &Context, source: &Source, since: i64, plan: &CubePlan) -> Result<Self> {
-        let range = plan.params().range;
+        let params = plan.params();
+        let range = params.range;
         let mut touched = Self {
             users: Vec::new(),
             days: Vec::new(),
+            new: Vec::new(),
+            _new: context.reserve(0)?,
             _reservation: context.reserve(0)?,
         };
+        // changes that were committed while a part was built may be in it already
         let sql = format!(
-            "SELECT DISTINCT h.user_id, h.day, bool_and(h.only_added) OVER (PARTITION BY h.user_id) \
-             FROM {}.change h WHERE h.client_id = $1 AND h.change_id > $2 ORDER BY 1, 2",
-            source.dw
+            "SELECT DISTINCT h.user_id, h.day, bool_and(h.only_added) OVER w, bool_and(h.added IS NOT NULL AND h.source_id IS NOT NULL AND h.change_id > s.seen) OVER w \
+             FROM {}.change h, (SELECT CASE WHEN count(*) = count(b.seen_change_id) THEN max(b.seen_change_id) END AS seen FROM {}.cube_build b \
+             WHERE b.client_id = $1 AND (b.level, b.grain) IN (SELECT p.level, p.grain FROM unnest($3, $4) p (level, grain))) s \
+             WHERE h.client_id = $1 AND h.change_id > $2 WINDOW w AS (PARTITION BY h.user_id) ORDER BY 1, 2",
+            source.dw, source.results
         );
-        let args = [source.client_id.into(), since.into()];
+        let parts = params.combinations.levels().flat_map(|level| {
+            let grains = params.combinations.grains(level);
+            grains.map(move |grain| (level.to_string(), grain.to_string()))
+        });
+        let (levels, grains): (Vec<_>, Vec<_>) = parts.unzip();
+        let args = [source.client_id.into(), since.into(), levels.into(), grains.into()];
         // nulls come last of a user
-        query(&sql, &args, &[Int8, Date, Bool], |row| {
+        query_stable(&sql, &args, &[Int8, Date, Bool, Bool], |row| {
             let (Some(user), day) = (row.i64(0), row.date(1)) else {
                 return Ok(());
             };
             if day.is_none_or(|day| range.contains(day)) {
-                touched.push(user, day, row.bool(2) == Some(true))?;
+                let is = |column| row.bool(column) == Some(true);
+                touched.push(user, day, (is(2), is(2) && is(3)))?;
             }
             Ok(())
         })?;
+        touched.read_new(context, source, since)?;
         Ok(touched)
     }
 
-    fn push(&mut self, user: i64, day: Option<i32>, only_added: bool) -> Result<(), EngineError> {
+    /// Where their ids are too many, none are known.
+    fn read_new(&mut self, context: &Context, source: &Source, since: i64) -> Result<()> {
+        if !self.users.iter().any(|user| user.known) {
+            return Ok(());
+        }
+        let (mut new, mut memory, mut fit) = (Vec::new(), context.reserve(0)?, true);
+        let most = context.budget() / IDS_SHARE / size_of::<(i32, i64)>();
+        let sql = format!(
+            "SELECT h.source_id, unnest(h.added) FROM {}.change h WHERE h.client_id = $1 AND h.change_id > $2 AND h.only_added",
+            source.dw
+        );
+        let args = [source.client_id.into(), since.into()];
+        query_stable(&sql, &args, &[Int4, Int8], |row| {
+            fit = fit && new.len() < most && grow(&mut new, &mut memory).is_ok();
+            new.extend(row.i32(0).zip(row.i64(1)).filter(|_| fit));
+            Ok(())
+        })?;
+        if fit {
+            new.sort_unstable();
+            (self.new, self._new) = (new, memory);
+        } else {
+            self.users.iter_mut().for_each(|user| user.known = false);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, user: i64, day: Option<i32>, (only_added, known): (bool, bool)) -> Result<(), EngineError> {
         if self.users.last().is_none_or(|last| last.id != user) {
             grow(&mut self.users, &mut self._reservation)?;
             self.users.push(User {
                 id: user,
                 whole: false,
                 only_added,
+                known,
                 days: self.days.len()..self.days.len(),
             });
         }
@@ -100,6 +149,24 @@ impl Touched {
     /// Whether no row of the cube can have gone and no grade be another.
     pub fn only_added(&self, user: usize) -> bool {
         self.users[user].only_added && !self.users[user].whole
+    }
+
+    /// Whether what changed follows from the interactions that came, those that [`Self::is_new`].
+    pub fn is_known(&self, user: usize) -> bool {
+        self.users[user].known && self.only_added(user)
+    }
+
+    pub fn is_new(&self, source: i32, interaction: i64) -> bool {
+        self.new.binary_search(&(source, interaction)).is_ok()
+    }
+
+    pub fn new_count(&self) -> usize {
+        self.new.len()
+    }
+
+    /// The days that changed.
+    pub fn changed_days(&self, user: usize) -> &[i32] {
+        &self.days[self.users[user].days.clone()]
     }
 
     /// The first day of `first..=last` that changed.

@@ -129,8 +129,12 @@ mod tests {
     #[pg_test]
     fn cube_refresh_beyond_the_memory_limit_goes_by_students() {
         warehouse("cube_refresh", 2000, 900_000, "i % 100");
-        Spi::run("CREATE TABLE cube_refresh.change (client_id int, change_id bigint, user_id bigint, day date, only_added boolean NOT NULL DEFAULT false)")
-            .unwrap();
+        Spi::run(
+            "CREATE TABLE cube_refresh.change (client_id int, change_id bigint, user_id bigint, day date, only_added boolean NOT NULL DEFAULT false,
+                 source_id int, added bigint[]);
+             CREATE TABLE cube_refresh.cube_build (client_id int, level text, grain text, seen_change_id bigint)",
+        )
+        .unwrap();
         for part in ["lec_week", "env_all"] {
             Spi::run(&format!(
                 "ALTER TABLE cube_refresh.cube_{part} ADD PRIMARY KEY (client_id, user_id, unit_id, period_start)"
