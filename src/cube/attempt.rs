@@ -61,6 +61,11 @@ impl Outcome {
         })
     }
 
+    /// Whether it is known where the pages of the parts are.
+    pub fn knows_pages(&self) -> bool {
+        self.pages.is_some()
+    }
+
     /// Before so many rows are looked up, if that fits into the budget.
     pub fn look_where_pages_are(&mut self, context: &Context, rows: usize) {
         if let Some(bytes) = buffers::bytes(rows) {

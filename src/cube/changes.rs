@@ -105,15 +105,8 @@ pub(super) struct Moved {
     pub delta: Delta,
 }
 
-/// Writes the changes of a part, then moves rows of it by differences; both in the order of their keys. Returns the users
-/// that have a row which is not what its differences come from.
-pub(super) fn write(
-    changes: &mut [Change],
-    moved: &mut Vec<Moved>,
-    part: Part<'_>,
-    counts: &mut Counts,
-    changed: &mut Changed,
-) -> Result<Vec<i64>> {
+/// One difference per key, ascending, and none that is nothing.
+pub(super) fn sum_up(moved: &mut Vec<Moved>) {
     moved.sort_unstable_by_key(|moved| moved.key);
     moved.dedup_by(|next, sum| {
         let same = next.key == sum.key;
@@ -123,6 +116,18 @@ pub(super) fn write(
         same
     });
     moved.retain(|moved| moved.delta != Delta::default());
+}
+
+/// Writes the changes of a part, then moves rows of it by differences, which are summed up and whose rows may be where `hints` say; both in the order of
+/// their keys. Returns the users that have a row which is not what its differences come from.
+pub(super) fn write(
+    changes: &mut [Change],
+    moved: &[Moved],
+    hints: &[Option<Tid>],
+    part: Part<'_>,
+    counts: &mut Counts,
+    changed: &mut Changed,
+) -> Result<Vec<i64>> {
     if changes.is_empty() && moved.is_empty() {
         return Ok(Vec::new());
     }
@@ -154,11 +159,21 @@ pub(super) fn write(
                 None => rows.delete(),
             }
         }
-        let mut ahead = moved.iter().map(|moved| moved.key);
+        let hinted = hints.iter().flatten().count() > moved.len() / 2;
+        let mut ahead = moved.iter().map(|moved| moved.key).filter(|_| !hinted);
         ahead.by_ref().take(AHEAD).try_for_each(|key| rows.announce(key))?;
-        for Moved { key, delta } in moved.iter() {
-            ahead.next().map_or(Ok(()), |key| rows.announce(key))?;
-            let old = rows.find_announced()?;
+        for (position, Moved { key, delta }) in moved.iter().enumerate() {
+            let old = if hinted {
+                for (ahead, soon) in [(AHEAD, false), (AHEAD / 2, true)] {
+                    if let Some(place) = hints.get(position + ahead).copied().flatten() {
+                        rows.announce_place(place, soon);
+                    }
+                }
+                rows.find_hinted(*key, hints.get(position).copied().flatten())?
+            } else {
+                ahead.next().map_or(Ok(()), |key| rows.announce(key))?;
+                rows.find_announced()?
+            };
             let Ok(now) = delta.moved(&old.unwrap_or_default()) else {
                 inconsistent.push(key.0);
                 continue;

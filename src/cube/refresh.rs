@@ -13,13 +13,17 @@ use pgrx::prelude::*;
 use super::additions::Additions;
 use super::attempt::{Attempt, Outcome};
 use super::changed::Changed;
-use super::changes::write;
+use super::changes::{sum_up, write};
 use super::diff::Counts;
 use super::facts::Stopped;
-use super::stored::Part;
+use super::stored::{Key, Part};
 use super::structure::Structure;
 use super::touched::Touched;
+use super::write_cells::{look_for, scout};
 use crate::error::Result;
+use crate::pg::column::Tid;
+use crate::pg::scout::Scout;
+use crate::pg::threads::beside;
 
 /// One part to bring up to date.
 #[derive(Debug)]
@@ -43,6 +47,12 @@ pub(super) struct Refresh<'a> {
     writing: Duration,
     known: usize,
     again: usize,
+}
+
+/// Rows to be looked for beforehand, if there is a way to.
+struct Search {
+    scout: Option<Scout>,
+    keys: Vec<Key>,
 }
 
 /// How the changes of students are found.
@@ -150,20 +160,77 @@ impl<'a> Refresh<'a> {
                 .binary_search_by_key(&user, |position| self.touched.id(*position))
                 .is_ok()
         });
-        for stale in &mut self.parts {
-            let part = Part {
-                source: &self.structure.source,
-                level: stale.level,
-                grain: stale.grain,
-            };
-            let changes = &mut outcome.changes[stale.level.index()][stale.grain.index()];
-            let moved = &mut outcome.moved[stale.level.index()][stale.grain.index()];
-            let inconsistent = write(changes, moved, part, &mut stale.counts, &mut stale.changed)?;
-            again.extend(inconsistent.into_iter().filter_map(|user| self.touched.position(user)));
-        }
+        outcome.moved.iter_mut().flatten().for_each(sum_up);
+        let most = outcome.moved.iter().flatten().map(Vec::len).max().unwrap_or(0);
+        // of the part that is written, and of the next
+        let searches = self.context.reserve_for::<(Key, Option<Tid>)>(2 * most);
+        again.extend(match outcome.knows_pages() && searches.is_ok() {
+            true => self.write_beside(&mut outcome)?,
+            false => self.write_alone(&mut outcome)?,
+        });
         again.sort_unstable();
         again.dedup();
         self.writing += began.elapsed();
         Ok(again)
+    }
+
+    fn write_alone(&mut self, outcome: &mut Outcome) -> Result<Vec<usize>> {
+        let mut again = Vec::new();
+        for position in 0..self.parts.len() {
+            again.extend(self.write_part(position, outcome, &[])?);
+        }
+        Ok(again)
+    }
+
+    /// A thread finds out where the rows of a part are while those of the one before are written.
+    fn write_beside(&mut self, outcome: &mut Outcome) -> Result<Vec<usize>> {
+        let (context, client_id) = (self.context, self.structure.source.client_id);
+        let search = |search: Search| match &search.scout {
+            Some(scout) => look_for(scout, client_id, &search.keys, || context.check()),
+            None => Ok(Vec::new()),
+        };
+        let mut again = Vec::new();
+        beside(context, search, |thread| {
+            if !self.parts.is_empty() {
+                thread.start(self.search(0, outcome)?)?;
+            }
+            for position in 0..self.parts.len() {
+                let hints = thread.finish()?.unwrap_or_default();
+                if position + 1 < self.parts.len() {
+                    thread.start(self.search(position + 1, outcome)?)?;
+                }
+                again.extend(self.write_part(position, outcome, &hints)?);
+            }
+            Ok(())
+        })?;
+        Ok(again)
+    }
+
+    fn search(&self, position: usize, outcome: &Outcome) -> Result<Search> {
+        let Stale { level, grain, .. } = self.parts[position];
+        let moved = &outcome.moved[level.index()][grain.index()];
+        let results = &self.structure.source.results_name;
+        Ok(Search {
+            scout: match moved.is_empty() {
+                true => None,
+                false => scout(results, level, grain)?,
+            },
+            keys: moved.iter().map(|moved| moved.key).collect(),
+        })
+    }
+
+    /// Returns the students that have to be computed at all grains.
+    fn write_part(&mut self, position: usize, outcome: &mut Outcome, hints: &[Option<Tid>]) -> Result<Vec<usize>> {
+        let stale = &mut self.parts[position];
+        let part = Part {
+            source: &self.structure.source,
+            level: stale.level,
+            grain: stale.grain,
+        };
+        let changes = &mut outcome.changes[stale.level.index()][stale.grain.index()];
+        let moved = &outcome.moved[stale.level.index()][stale.grain.index()];
+        let inconsistent = write(changes, moved, hints, part, &mut stale.counts, &mut stale.changed)?;
+        let positions = inconsistent.into_iter().filter_map(|user| self.touched.position(user));
+        Ok(positions.collect())
     }
 }

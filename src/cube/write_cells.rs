@@ -11,6 +11,7 @@ use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8, Text};
 use crate::pg::column::Tid;
 use crate::pg::edit::{edit_rows, Editor};
 use crate::pg::find::find_rows;
+use crate::pg::scout::Scout;
 
 use crate::pg::row_writer::RowWriter;
 use crate::pg::value::Value;
@@ -129,6 +130,29 @@ pub(super) fn find_cells(
     })
 }
 
+/// What [`look_for`] needs to look for rows of a partition; see [`Scout::new`].
+pub(super) fn scout(results: &str, level: Level, grain: Grain) -> Result<Option<Scout>> {
+    let table = partition(level, grain);
+    let relation = Relation::Named {
+        schema: results,
+        table: &table,
+    };
+    Scout::new(relation, &KEY)
+}
+
+/// Where the rows with these keys may be; on any thread.
+///
+/// # Errors
+/// What `check` returned.
+pub(super) fn look_for<E>(
+    scout: &Scout,
+    client_id: i32,
+    keys: &[Key],
+    check: impl Fn() -> Result<(), E>,
+) -> Result<Vec<Option<Tid>>, E> {
+    scout.look(keys.iter().map(|key| values_of(client_id, *key)), check)
+}
+
 fn measures() -> [(&'static str, ColumnType); 11] {
     let [.., a, b, c, d, e, f, g, h, i, j, k] = COLUMNS;
     [a, b, c, d, e, f, g, h, i, j, k]
@@ -154,8 +178,20 @@ impl Rows<'_, '_> {
         if !self.editor.find_announced()? {
             return Ok(None);
         }
+        self.current().map(Some)
+    }
+
+    /// Goes to the row with this key, which may be at the place `hint`; what it holds.
+    pub fn find_hinted(&mut self, key: Key, hint: Option<Tid>) -> Result<Option<Measures>> {
+        if !self.editor.find_hinted(&values_of(self.client_id, key), hint)? {
+            return Ok(None);
+        }
+        self.current().map(Some)
+    }
+
+    fn current(&self) -> Result<Measures> {
         let values = self.editor.get::<11>().and_then(|values| measures_of(&values));
-        values.map(Some).ok_or_else(null_in_the_cube)
+        values.ok_or_else(null_in_the_cube)
     }
 
     /// A place that is about to be gone to: soon, or after some others.

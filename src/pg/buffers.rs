@@ -6,12 +6,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use pgrx::prelude::*;
 
 /// By the number of a page the buffer that it is in, 0 for none.
-pub(super) type Places = Rc<[pg_sys::Buffer]>;
+pub(super) type Places = Arc<[pg_sys::Buffer]>;
 
 /// Pages that may be known per buffer, those of relations included that are not in memory up to the last one that is. A part that was appended has few pages there.
 const SPARSE: usize = 8;

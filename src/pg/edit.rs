@@ -176,7 +176,12 @@ impl<'a> Editor<'a> {
         self.finder()?.find_announced()
     }
 
-    /// A place that [`Self::at`] is about to go to: soon, or after some others.
+    /// Makes the row with this key the current one, which may be at the place `hint`; whether there is one. No key is announced.
+    pub fn find_hinted(&mut self, key: &[Value], hint: Option<Tid>) -> Result<bool> {
+        self.finder()?.find_hinted(key, hint)
+    }
+
+    /// A place that [`Self::at`] or [`Self::find_hinted`] is about to go to: soon, or after some others.
     pub fn announce_place(&self, place: Tid, soon: bool) {
         if let Some(finder) = &self.finder {
             finder.announce_place(place, soon);

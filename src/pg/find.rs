@@ -75,7 +75,7 @@ fn null() -> Error {
 
 /// # Safety
 /// `table` is open and locked.
-unsafe fn open_index(table: pg_sys::Relation, key: &[i16]) -> Result<pg_sys::Relation> {
+pub(super) unsafe fn open_index(table: pg_sys::Relation, key: &[i16]) -> Result<pg_sys::Relation> {
     let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     // SAFETY: by contract; the list is one of OIDs.
     unsafe {

@@ -27,6 +27,10 @@ pub(super) struct Finder {
     slot: *mut pg_sys::TupleTableSlot,
     snapshot: pg_sys::Snapshot,
     types: Vec<ColumnType>,
+    /// Numbers of the key's columns in the table.
+    key: Vec<i16>,
+    /// Pages that the table has.
+    blocks: pg_sys::BlockNumber,
     way: Way,
     /// Pinned: the page of the row that was looked for last.
     page: pg_sys::Buffer,
@@ -110,6 +114,8 @@ impl Finder {
                 table,
                 slot,
                 snapshot,
+                key: (*(*index).rd_index).indkey.values.as_slice(types.len()).to_vec(),
+                blocks: pg_sys::RelationGetNumberOfBlocksInFork(table, pg_sys::ForkNumber::MAIN_FORKNUM),
                 types,
                 way,
                 page: NOTHING,
@@ -217,6 +223,40 @@ impl Finder {
         };
         self.spare.push(announced);
         Ok(found)
+    }
+
+    /// Whether there is a row with this key, which may be at the place `hint`. No key is announced.
+    pub fn find_hinted(&mut self, key: &[Value], hint: Option<Tid>) -> Result<bool> {
+        if let Some(place) = hint.filter(|place| self.is_plain() && place.block < self.blocks) {
+            let buffer = self.buffers.as_ref().map(|places| buffers::at(places, place.block));
+            // SAFETY: by the contract of `new`; there is such a page. Of a unique key no more than one row is visible, however it was found.
+            if unsafe { self.fetch(place, buffer.unwrap_or(NOTHING)) && self.has(key) } {
+                return Ok(true);
+            }
+        }
+        self.announce(key)?;
+        self.find_announced()
+    }
+
+    /// Whether the row in the slot has this key.
+    ///
+    /// # Safety
+    /// As [`Self::new`]; the slot holds a row of the table.
+    unsafe fn has(&self, key: &[Value]) -> bool {
+        // SAFETY: by contract; columns up to the last of the key are deformed first.
+        unsafe {
+            let last = self.key.iter().copied().max().unwrap_or(0);
+            pg_sys::slot_getsomeattrs_int(self.slot, i32::from(last));
+            self.key
+                .iter()
+                .zip(&self.types)
+                .zip(key)
+                .all(|((number, column), value)| {
+                    let position = *number as usize - 1;
+                    let found = Value::from_datum(*(*self.slot).tts_values.add(position), *column);
+                    !*(*self.slot).tts_isnull.add(position) && found.is_some_and(|found| found.whole() == value.whole())
+                })
+        }
     }
 
     /// A place that [`Self::at`] is about to be called with: soon, or after some others.

@@ -16,6 +16,8 @@ const LINE: usize = 4;
 /// Of a page's header: where its free room ends.
 const UPPER: usize = 14;
 const CACHE_LINE: usize = 64;
+/// Of a line pointer: it names another one.
+const REDIRECTED: usize = 2;
 
 /// Asks for the byte at this address.
 #[inline]
@@ -113,7 +115,12 @@ fn line(place: Tid) -> usize {
 /// Asks for the row itself, some time after [`line_of`], and for where a version of it that is `length` bytes long would go.
 pub(super) fn row(buffer: pg_sys::Buffer, place: Tid, length: Option<usize>) {
     let Some(page) = Glimpse::of(buffer) else { return };
-    let entry = u32::from_ne_bytes(page.at(line(place))) as usize & 0x7fff;
+    let mut found = u32::from_ne_bytes(page.at(line(place))) as usize;
+    if found >> 15 & 3 == REDIRECTED {
+        let position = found as u16 & 0x7fff;
+        found = u32::from_ne_bytes(page.at(line(Tid { position, ..place }))) as usize;
+    }
+    let entry = found & 0x7fff;
     page.fetch(entry);
     page.fetch(entry + CACHE_LINE);
     if let Some(length) = length {

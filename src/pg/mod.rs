@@ -30,6 +30,7 @@ pub mod read;
 pub mod row;
 mod row_template;
 pub mod row_writer;
+pub mod scout;
 pub mod settings;
 mod snapshot;
 pub mod temp_file;

@@ -58,6 +58,39 @@ mod tests {
         places
     }
 
+    /// Fault guarded against: the row at a place that is wrong or out of date taken for the one with the key.
+    #[pg_test]
+    fn edit_hint_of_a_place_is_no_more_than_a_hint() {
+        table("edit_hint");
+        let of = |a: i64| places("edit_hint", &format!("a = {a}")).first().copied();
+        let (seven, eight, nine) = (of(7), of(8), of(9));
+        Spi::run("DELETE FROM public.edit_hint WHERE a = 9; UPDATE public.edit_hint SET a = 300 WHERE a = 8").unwrap();
+        let nowhere = |block, position| Some(Tid { block, position });
+        let hints = [
+            seven,
+            eight,
+            nine,
+            None,
+            nowhere(0, 0),
+            nowhere(0, 2000),
+            nowhere(1 << 30, 1),
+            nowhere(u32::MAX, 1),
+        ];
+        edit_rows(relation("edit_hint"), &KEY, &COLUMNS, |editor| {
+            for hint in hints {
+                for (a, there) in [(7, true), (6, true), (8, false), (9, false), (200, false)] {
+                    assert_eq!(editor.find_hinted(&key(a), hint)?, there, "key {a} by {hint:?}");
+                    if there {
+                        let expected = [Value::Int4(a as i32), Value::Float8(a as f64 / 2.0)];
+                        assert_eq!(editor.get(), Some(expected), "key {a} by {hint:?}");
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+
     #[pg_test]
     fn edit_changes_exactly_the_named_columns_of_the_rows_found() {
         table("edit_found");

@@ -7,9 +7,11 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::error::Result;
+    use crate::pg::buffers;
     use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8};
     use crate::pg::edit::edit_rows;
     use crate::pg::find::find_rows;
+    use crate::pg::scout::Scout;
     use crate::pg::value::Value;
     use crate::pg::write::Relation;
     use crate::pg_tests::bigint;
@@ -68,6 +70,26 @@ mod tests {
         let mut numbers: Vec<i64> = numbers.collect();
         numbers.sort_by_key(|i| (i % 3, i / 50, i % 7, i % 11));
         numbers
+    }
+
+    /// Fault guarded against: hints that lead nowhere, so that every row is looked up after all.
+    #[pg_test]
+    fn find_scout_says_where_rows_are_and_where_none_is() {
+        table("find_scout", 120_000);
+        let scout = || Scout::new(relation("find_scout"), &KEY).unwrap();
+        assert!(scout().is_none(), "nobody looked where pages are");
+        let _known = buffers::look();
+        let numbers = ascending(1..=120_000);
+        let keys = || numbers.iter().map(|i| key(*i));
+        let mut places = vec![None; numbers.len()];
+        find_rows(relation("find_scout"), &KEY, &N, keys(), |position, place, _| {
+            places[position] = Some(place);
+            Ok(())
+        })
+        .unwrap();
+        let found = scout().unwrap().look(keys(), || Ok::<(), ()>(())).unwrap();
+        assert_eq!(found, places);
+        assert_eq!(scout().unwrap().look(keys(), || Err("stopped")), Err("stopped"));
     }
 
     #[pg_test]
