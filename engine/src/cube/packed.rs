@@ -105,7 +105,8 @@ impl Packer {
         self.page.clear();
         self.page.push(u8::from(self.begins_anew));
         self.page.extend_from_slice(&(new.len() as u32).to_le_bytes());
-        new.iter().for_each(|path| self.page.extend_from_slice(&path.to_bytes()));
+        new.iter()
+            .for_each(|path| self.page.extend_from_slice(&path.to_bytes()));
         self.page.extend_from_slice(&self.rows);
         self.rows.clear();
         self.begins_anew = self.paths.len() > MAX_PATHS;

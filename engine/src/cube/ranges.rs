@@ -50,7 +50,11 @@ impl Ranges {
         let stripes = ranges.bounds.last().map_or(0, |last| ranges.stripe(*last)) + 1;
         let mut passed = 0;
         for stripe in 0..=stripes {
-            while ranges.bounds.get(passed).is_some_and(|bound| ranges.stripe(*bound) < stripe) {
+            while ranges
+                .bounds
+                .get(passed)
+                .is_some_and(|bound| ranges.stripe(*bound) < stripe)
+            {
                 passed += 1;
             }
             ranges.before.push(passed as u16);
@@ -81,7 +85,10 @@ impl Ranges {
             // a bucket after the last bound has nobody
             Some(before) => self.bounds.get(before).copied().unwrap_or(i64::MAX),
         };
-        let last = self.bounds.get(bucket).map_or(i64::MAX, |bound| bound.saturating_sub(1));
+        let last = self
+            .bounds
+            .get(bucket)
+            .map_or(i64::MAX, |bound| bound.saturating_sub(1));
         first..=last
     }
 }
