@@ -18,8 +18,8 @@ use crate::pg::read::{query, query_stable};
 use crate::pg::settings::with_settings;
 use crate::pg::threads::{start_context, Limits};
 
-/// Blocks of a chunk, at most: some hundredth of a second's work, which planning its query does not add much to.
-const MOST_BLOCKS: i64 = 1024;
+/// Blocks of a chunk, at most: some tenth of a second's work. Each chunk is a scan with a ring of 32 buffers of its own, so that few of all buffers are taken.
+const MOST_BLOCKS: i64 = 8192;
 /// A worker should find so many chunks, that all end at about the same time.
 const CHUNKS_OF_WORKER: i64 = 16;
 
