@@ -2,10 +2,9 @@
 //!
 //! A session that was cancelled owns up to `empatia.memory_limit` of facts, and files that nobody needs any more; their memory and their pages are freed one by
 //! one, which takes tenths of a second. Guarantees: such a thread touches nothing but what it was given, and starts with all signals
-//! blocked, as the engine's do; it is one at a time, and the next computation of the session waits for it, so that the old memory and
-//! the new are never there together; where the system refuses a thread, the work is done at once. A process that ends meanwhile just ends.
+//! blocked, as the engine's do; memory is freed by one at a time, and the next computation of the session waits for it, so that the old memory and
+//! the new are never there together; where the system refuses a thread, all is dropped at once. A process that ends meanwhile just ends.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::fs::File;
 use std::ops::{Deref, DerefMut};
@@ -92,7 +91,8 @@ impl Pages {
 impl Drop for Pages {
     fn drop(&mut self) {
         if let Some(file) = self.0.take() {
-            beside(move || {
+            // waits for the session, so the session does not wait for it
+            start(move || {
                 let looks = Self::REMOVAL.as_millis() / Self::LOOK.as_millis();
                 // closed before its name is gone, it would have its pages still
                 for _ in 0..looks {
@@ -109,19 +109,17 @@ impl Drop for Pages {
 /// Has a thread do `work` after what it does already; without one, does it.
 fn beside(work: impl FnOnce() + Send + 'static) {
     let before = BESIDE.take();
-    let mut job: Option<Box<dyn FnOnce() + Send>> = Some(Box::new(move || {
+    let in_order = move || {
         if let Some(before) = before {
-            let _: Result<(), Box<dyn Any + Send>> = before.join();
+            let _ = before.join();
         }
         work();
-    }));
-    // Builder::spawn() drops what it cannot start: dropping is all the work there is to most of it, and harmless to the rest
-    let started = BlockedSignals::new().ok().and_then(|_blocked| {
-        let job = job.take()?;
-        thread::Builder::new().name("empatia-aside".into()).spawn(job).ok()
-    });
-    match started {
-        Some(thread) => BESIDE.set(Some(thread)),
-        None => job.into_iter().for_each(|job| job()),
-    }
+    };
+    BESIDE.set(start(in_order));
+}
+
+/// A thread of ours. What cannot be started is dropped, and with it what it was to drop.
+fn start(work: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
+    let _blocked = BlockedSignals::new().ok()?;
+    thread::Builder::new().name("empatia-aside".into()).spawn(work).ok()
 }
