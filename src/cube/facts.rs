@@ -103,6 +103,14 @@ pub(super) fn interaction_of(row: &Row<'_>) -> Result<StoredInteraction> {
 
 const PATH_COLUMNS: &str = "f.environment_id, f.course_id, f.space_id, f.subject_id, f.lecture_id";
 
+/// The paths that a worker's pages told, by their number there. Apart, since each fact needs the first alone, and many paths take more
+/// than the caches hold.
+#[derive(Default)]
+struct Paths {
+    numbers: Vec<PathNumber>,
+    spaces: Vec<Option<i64>>,
+}
+
 struct Reader<'a, I, G> {
     params: &'a CubeParams,
     structure: &'a Structure,
@@ -175,10 +183,10 @@ where
         let Ok(_reserved) = parallel.reserve() else {
             return Ok(false);
         };
-        let mut paths: Vec<Vec<(PathNumber, Option<i64>)>> = Vec::new();
+        let mut paths: Vec<Paths> = Vec::new();
         parallel.read(&structure.source, |worker, page| {
             if paths.len() <= worker {
-                paths.resize_with(worker + 1, Vec::new);
+                paths.resize_with(worker + 1, Paths::default);
             }
             let page = Page::new(page)?;
             self.page(&page, &mut paths[worker])
@@ -186,24 +194,27 @@ where
     }
 
     /// Takes the facts of a page in; `paths` are those that its packer told so far.
-    fn page(&mut self, page: &Page<'_>, paths: &mut Vec<(PathNumber, Option<i64>)>) -> Result<()> {
+    fn page(&mut self, page: &Page<'_>, paths: &mut Paths) -> Result<()> {
         if page.begins_anew {
-            paths.clear();
+            paths.numbers.clear();
+            paths.spaces.clear();
         }
         for path in page.new_paths() {
-            let number = self.push(|builder| builder.number(&path))?;
-            paths.push((number, path.unit(Level::Space)));
+            paths.numbers.push(self.push(|builder| builder.number(&path))?);
+            paths.spaces.push(path.unit(Level::Space));
         }
         for fact in page.facts() {
-            let (number, space) = *paths
-                .get(fact.path as usize)
+            let path = fact.path as usize;
+            let number = *paths
+                .numbers
+                .get(path)
                 .ok_or_else(|| Error::internal("a page of facts names a path that no page told"))?;
             let kind = self.structure.kinds.get(fact.kind);
             match kind.filter(|_| self.params.range.contains(fact.day)) {
                 Some(kind) => {
                     self.push(|builder| builder.push_numbered(fact.user, number, fact.day, kind, fact.amount))?;
                 }
-                None => self.report(fact.user, space, Some(fact.day)),
+                None => self.report(fact.user, paths.spaces[path], Some(fact.day)),
             }
         }
         Ok(())

@@ -18,8 +18,8 @@ use crate::pg::read::{query, query_stable};
 use crate::pg::settings::with_settings;
 use crate::pg::threads::{start_context, Limits};
 
-/// Blocks of a chunk, at most: some hundredth of a second's work, which planning its query does not add much to.
-const MOST_BLOCKS: i64 = 1024;
+/// Blocks of a chunk, at most: some tenth of a second's work. Each chunk is a scan with a ring of 32 buffers of its own, so that few of all buffers are taken.
+const MOST_BLOCKS: i64 = 8192;
 /// A worker should find so many chunks, that all end at about the same time.
 const CHUNKS_OF_WORKER: i64 = 16;
 
@@ -162,7 +162,7 @@ pub(crate) fn pack_facts(task: &[u8], worker: &mut Worker<'_>) -> Result<()> {
             return Ok(());
         }
     }
-    if let Some(page) = packer.page() {
+    if let Some(page) = packer.page()? {
         worker.send(page);
     }
     Ok(())
@@ -180,10 +180,12 @@ fn pack_chunk(task: &Task, chunk: u32, worker: &mut Worker<'_>, packer: &mut Pac
         sql += " AND f.ctid < $3::tid";
     }
     let mut wanted = true;
-    let sent = |worker: &mut Worker<'_>, packer: &mut Packer| packer.page().is_none_or(|page| worker.send(page));
+    let sent = |worker: &mut Worker<'_>, packer: &mut Packer| -> Result<bool> {
+        Ok(packer.page()?.is_none_or(|page| worker.send(page)))
+    };
     let done = query_stable(&sql, &args, &INTERACTION_COLUMNS, |row| {
         let fact = interaction_of(row)?;
-        if packer.push(fact.user, &fact.path, fact.day, fact.kind, fact.amount)? && !sent(worker, packer) {
+        if packer.push(fact.user, &fact.path, fact.day, fact.kind, fact.amount) && !sent(worker, packer)? {
             wanted = false;
             return Err(Error::internal("the leader wants no more facts"));
         }

@@ -11,6 +11,7 @@ mod btree;
 mod btree_leaves;
 mod btree_page;
 pub mod buffers;
+mod bulk_read;
 pub mod column;
 pub mod copy_row;
 pub mod delete;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgrx::prelude::*;
 
+use super::bulk_read::read_in_bulk;
 use super::read::raise;
 use crate::error::Result;
 
@@ -218,6 +219,7 @@ pub unsafe extern "C-unwind" fn empatia_parallel_worker(segment: *mut pg_sys::ds
         let task = std::slice::from_raw_parts(task, shared.task_bytes as usize);
         (task, Worker { shared, queue })
     };
+    read_in_bulk();
     if let Err(error) = crate::cube::pack_facts(task, &mut worker) {
         raise(error);
     }

@@ -89,3 +89,15 @@ assert_sql "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel
 sql "UPDATE dw.fact_interaction SET amount = amount - 1 WHERE interaction_type_id = 1" > /dev/null
 build > /dev/null
 assert_eq "$(cells)" "$alone" 'cells after all that'
+
+# facts that take more than a quarter of shared buffers go through rings of them, 32 pages for each of 48 chunks, as when all of a large table is scanned: what others use stays
+sql "CREATE EXTENSION pg_buffercache; TRUNCATE analytics.cube"
+server_restart
+build > /dev/null
+assert_eq "$(cells)" "$alone" 'cells of facts read through rings'
+pages=$(sql "SELECT sum(pg_relation_size(t.relid)) / 8192 FROM pg_partition_tree('dw.fact_interaction') t WHERE t.isleaf" | cut -d. -f1)
+kept=$(sql "SELECT count(*) FROM pg_buffercache b JOIN pg_partition_tree('dw.fact_interaction') t ON t.isleaf AND b.relfilenode = pg_relation_filenode(t.relid) AND b.relforknumber = 0
+            WHERE b.reldatabase = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())")
+assert_between "$pages" 5000 50000 'pages of facts, of 16384 in shared buffers'
+assert_between "$kept" 1 2000 "pages of facts left in shared buffers, of $pages"
+echo "$kept of $pages pages of facts left in shared buffers"

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::buckets::{Buckets, BUCKETS, BUCKET_BITS};
+use super::buckets::{Buckets, BUCKET_BITS};
 use super::cell::CubeBatch;
 use super::facts::{Assignment, AssignmentRow, CubeSummary, Interaction, InteractionKind, InteractionRow};
 use super::hash::fold;
@@ -11,16 +11,20 @@ use super::members::Members;
 use super::params::CubePlan;
 use super::path::Path;
 use super::paths::Units;
+use super::ranges::Ranges;
 use super::runner::Runner;
 use super::set_aside::{Kept, Nowhere};
 use super::student::Shared;
 use super::tasks::Tasks;
-use crate::context::{Context, Reservation};
+use crate::context::Context;
 use crate::error::{EngineError, Result};
 
-/// A path known to one builder.
+/// A path known to one builder; [`NO_PATH`] where facts that hang on it count for no unit.
 #[derive(Debug, Clone, Copy)]
-pub struct PathNumber(Option<u32>);
+pub struct PathNumber(u32);
+
+/// More than there can be paths.
+const NO_PATH: u32 = u32::MAX;
 
 /// Builds the cube of one client from facts pushed in any order; holds them all until [`CubeBuilder::finish`].
 ///
@@ -81,7 +85,8 @@ impl CubeBuilder {
     /// # Errors
     /// [`EngineError::Memory`] beyond the budget, [`EngineError::Cube`] as in [`CubeError`](super::CubeError).
     pub fn number(&mut self, path: &Path) -> Result<PathNumber> {
-        self.intake.number(path).map(PathNumber)
+        let number = self.intake.number(path)?;
+        Ok(PathNumber(number.unwrap_or(NO_PATH)))
     }
 
     /// Takes one interaction in whose path is known by its number.
@@ -97,7 +102,8 @@ impl CubeBuilder {
         kind: InteractionKind,
         amount: i64,
     ) -> Result<()> {
-        match self.intake.numbered(user, path.0, day, kind, amount) {
+        let path = (path.0 != NO_PATH).then_some(path.0);
+        match self.intake.numbered(user, path, day, kind, amount) {
             Some(row) => self.interactions.push(self.spread.bucket(row.user), row),
             None => Ok(()),
         }
@@ -196,40 +202,28 @@ impl CubeBuilder {
 #[derive(Debug)]
 enum Spread {
     Hash,
-    /// Bucket `i` ends before user `bounds[i]`; the last is open.
-    Ranges {
-        bounds: Vec<i64>,
-        _reservation: Reservation,
-    },
+    Ranges(Ranges),
 }
 
 impl Spread {
     /// Ranges with about as many members each.
     fn ordered(ctx: &Context, members: &Members) -> Result<Self> {
-        let reservation = ctx.reserve_for::<i64>(BUCKETS)?;
-        let users = members.users_in(&(i64::MIN..=i64::MAX));
-        let bounds = (1..BUCKETS).filter_map(|bucket| users.get(bucket * users.len() / BUCKETS).copied());
-        Ok(Self::Ranges {
-            bounds: bounds.collect(),
-            _reservation: reservation,
-        })
+        Ranges::new(ctx, members).map(Self::Ranges)
     }
 
     #[inline]
     fn bucket(&self, user: i64) -> usize {
         match self {
             Self::Hash => (fold(0, user as u64) >> (64 - BUCKET_BITS)) as usize,
-            Self::Ranges { bounds, .. } => bounds.partition_point(|bound| *bound <= user),
+            Self::Ranges(ranges) => ranges.bucket(user),
         }
     }
 
     /// Users of a bucket; none where they have no order.
     fn users(&self, bucket: usize) -> Option<RangeInclusive<i64>> {
-        let Self::Ranges { bounds, .. } = self else { return None };
-        let first = bucket
-            .checked_sub(1)
-            .map_or(Some(i64::MIN), |before| bounds.get(before).copied())?;
-        let last = bounds.get(bucket).map_or(i64::MAX, |bound| bound.saturating_sub(1));
-        Some(first..=last)
+        match self {
+            Self::Hash => None,
+            Self::Ranges(ranges) => Some(ranges.users(bucket)),
+        }
     }
 }

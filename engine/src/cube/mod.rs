@@ -34,6 +34,7 @@ mod packed;
 mod params;
 mod path;
 mod paths;
+mod ranges;
 mod runner;
 mod set_aside;
 mod stream;

@@ -14,8 +14,8 @@ use crate::error::{EngineError, Result};
 
 /// Rows per page: some 26 kB, so that few pages are worth a queue of their own.
 const PAGE_ROWS: usize = 1024;
-/// Beyond so many paths a packer numbers them anew: neither side's memory grows with them.
-const MAX_PATHS: usize = 1 << 16;
+/// Beyond so many paths a packer numbers them anew: neither side's memory grows with them. With those of one more page it is a power of two.
+const MAX_PATHS: usize = (1 << 16) - PAGE_ROWS;
 const HEAD: usize = 5;
 const PATH: usize = 41;
 const ROW: usize = 26;
@@ -40,8 +40,12 @@ pub struct PackedFact {
 #[derive(Debug)]
 pub struct Packer {
     paths: PathTable,
-    /// New in this page.
-    told: Vec<u8>,
+    /// How many of them earlier pages told.
+    told: usize,
+    /// Of each row; their numbers are looked up together, once the page is full.
+    waiting: Vec<Path>,
+    numbers: Vec<u32>,
+    /// Without the numbers of their paths.
     rows: Vec<u8>,
     page: Vec<u8>,
     begins_anew: bool,
@@ -55,12 +59,15 @@ impl Packer {
         let mut reservation = ctx.reserve(0)?;
         let mut rows = Vec::new();
         grow(&mut rows, PAGE_ROWS * ROW, &mut reservation)?;
-        let (mut told, mut page) = (Vec::new(), Vec::new());
-        grow(&mut told, PAGE_ROWS * PATH, &mut reservation)?;
+        let (mut waiting, mut numbers, mut page) = (Vec::new(), Vec::new(), Vec::new());
+        grow(&mut waiting, PAGE_ROWS, &mut reservation)?;
+        grow(&mut numbers, PAGE_ROWS, &mut reservation)?;
         grow(&mut page, HEAD + PAGE_ROWS * (ROW + PATH), &mut reservation)?;
         Ok(Self {
             paths: PathTable::new(ctx)?,
-            told,
+            told: 0,
+            waiting,
+            numbers,
             rows,
             page,
             begins_anew: true,
@@ -69,44 +76,45 @@ impl Packer {
     }
 
     /// Takes a fact in; true when the page is full and has to be [taken](Packer::page).
-    ///
-    /// # Errors
-    /// [`EngineError::Memory`].
     #[inline]
-    pub fn push(&mut self, user: i64, path: &Path, day: i32, kind: i16, amount: i64) -> Result<bool> {
-        let known = self.paths.len();
-        let number = self.paths.intern(path)?;
-        if number as usize == known {
-            self.told.extend_from_slice(&path.to_bytes());
-        }
+    pub fn push(&mut self, user: i64, path: &Path, day: i32, kind: i16, amount: i64) -> bool {
         let mut row = [0; ROW];
         row[..8].copy_from_slice(&user.to_le_bytes());
         row[8..16].copy_from_slice(&amount.to_le_bytes());
         row[16..20].copy_from_slice(&day.to_le_bytes());
-        row[20..24].copy_from_slice(&number.to_le_bytes());
         row[24..].copy_from_slice(&kind.to_le_bytes());
         self.rows.extend_from_slice(&row);
-        Ok(self.rows.len() >= PAGE_ROWS * ROW)
+        self.waiting.push(*path);
+        self.waiting.len() >= PAGE_ROWS
     }
 
     /// The page, none without rows; a new one begins.
-    pub fn page(&mut self) -> Option<&[u8]> {
-        if self.rows.is_empty() {
-            return None;
+    ///
+    /// # Errors
+    /// [`EngineError::Memory`].
+    pub fn page(&mut self) -> Result<Option<&[u8]>> {
+        if self.waiting.is_empty() {
+            return Ok(None);
         }
+        self.paths.intern_all(&self.waiting, &mut self.numbers)?;
+        self.waiting.clear();
+        for (row, number) in self.rows.as_chunks_mut::<ROW>().0.iter_mut().zip(&self.numbers) {
+            row[20..24].copy_from_slice(&number.to_le_bytes());
+        }
+        let new = self.paths.since(self.told);
         self.page.clear();
         self.page.push(u8::from(self.begins_anew));
-        let told = (self.told.len() / PATH) as u32;
-        self.page.extend_from_slice(&told.to_le_bytes());
-        self.page.extend_from_slice(&self.told);
+        self.page.extend_from_slice(&(new.len() as u32).to_le_bytes());
+        new.iter()
+            .for_each(|path| self.page.extend_from_slice(&path.to_bytes()));
         self.page.extend_from_slice(&self.rows);
-        self.told.clear();
         self.rows.clear();
         self.begins_anew = self.paths.len() > MAX_PATHS;
         if self.begins_anew {
             self.paths.clear();
         }
-        Some(&self.page)
+        self.told = self.paths.len();
+        Ok(Some(&self.page))
     }
 }
 
@@ -194,15 +202,15 @@ mod tests {
         let mut packer = Packer::new(&context()).unwrap();
         let (mut known, mut found, mut most) = (Vec::new(), Vec::new(), 0);
         for (user, path, day, kind, amount) in facts {
-            if packer.push(*user, path, *day, *kind, *amount).unwrap() {
-                unpack(packer.page().unwrap(), &mut known, &mut found);
+            if packer.push(*user, path, *day, *kind, *amount) {
+                unpack(packer.page().unwrap().unwrap(), &mut known, &mut found);
                 most = most.max(known.len());
             }
         }
-        if let Some(page) = packer.page() {
+        if let Some(page) = packer.page().unwrap() {
             unpack(page, &mut known, &mut found);
         }
-        assert_eq!(packer.page(), None, "a page without rows");
+        assert_eq!(packer.page().unwrap(), None, "a page without rows");
         (found, most)
     }
 

@@ -6,7 +6,8 @@ use super::path::{Level, Path};
 use crate::context::{Context, Reservation};
 use crate::error::Result;
 
-/// Distinct paths, numbered as they come. Open addressing over a power of two of slots, at most half full.
+/// Distinct paths, numbered as they come. Open addressing over a power of two of slots, at most a quarter full: most look-ups end at their
+/// first slot, and each further one is a wait for memory.
 #[derive(Debug)]
 pub(super) struct PathTable {
     paths: Vec<Path>,
@@ -15,6 +16,7 @@ pub(super) struct PathTable {
 }
 
 const EMPTY: u32 = u32::MAX;
+const SLOTS_PER_PATH: usize = 4;
 
 impl PathTable {
     pub fn new(ctx: &Context) -> Result<Self> {
@@ -41,7 +43,7 @@ impl PathTable {
     /// `Memory`, `Allocation`, or [`CubeError::TooMany`] beyond 2^32 - 1 paths.
     #[inline]
     pub fn intern(&mut self, path: &Path) -> Result<u32> {
-        if self.slots.len() < (self.paths.len() + 1) * 2 {
+        if self.slots.len() < (self.paths.len() + 1) * SLOTS_PER_PATH {
             self.rehash()?;
         }
         let mask = self.slots.len() - 1;
@@ -62,6 +64,37 @@ impl PathTable {
         self.slots[slot] = self.paths.len() as u32;
         self.paths.push(*path);
         Ok(self.slots[slot])
+    }
+
+    /// The numbers of many paths, new ones in the order of `paths`.
+    ///
+    /// Once there are more paths than the caches hold, a look-up is two waits for memory, one after the other. Here the slots of all paths are
+    /// read first, then the paths that those name, none waiting for another.
+    ///
+    /// # Errors
+    /// As [`PathTable::intern`].
+    pub fn intern_all(&mut self, paths: &[Path], numbers: &mut Vec<u32>) -> Result<()> {
+        numbers.clear();
+        match self.slots.len().checked_sub(1) {
+            Some(mask) => numbers.extend(paths.iter().map(|path| self.slots[path.hash() as usize & mask])),
+            None => numbers.resize(paths.len(), EMPTY),
+        }
+        for (number, path) in numbers.iter_mut().zip(paths) {
+            if self.paths.get(*number as usize) != Some(path) {
+                *number = EMPTY;
+            }
+        }
+        for (number, path) in numbers.iter_mut().zip(paths) {
+            if *number == EMPTY {
+                *number = self.intern(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths from a number on.
+    pub fn since(&self, number: usize) -> &[Path] {
+        &self.paths[number..]
     }
 
     fn rehash(&mut self) -> Result<()> {
@@ -128,7 +161,7 @@ impl Units {
     /// `Memory`, `Allocation`.
     pub fn refresh(&mut self, table: &PathTable, levels: impl Iterator<Item = Level>) -> Result<()> {
         let known = self.space_of_path.len();
-        let added = &table.paths[known..];
+        let added = table.since(known);
         if added.is_empty() {
             return Ok(());
         }
