@@ -5,6 +5,7 @@
 #   GRAINS=WEEK,MONTH                    growth: by which grains (MONTH alone takes a third of the disk)
 #   RUNS=5                               repetitions of each measurement
 #   DATA=DIR                             OULAD's files (default ../shared/data/oulad)
+#   STEP=REGEX                           cancel: which steps
 #   KEEP=1                               use the databases of an earlier run where they are still there
 # Needs PGHOST, PGPORT, PGUSER of a server with the extension installed. Peers live in .run/peers.
 set -euo pipefail

@@ -279,6 +279,8 @@ fn build_aside(
         }
         if rounds > 0 {
             let write = |bytes: &[u8]| {
+                // whoever writes looks for a cancel at each piece
+                assert!(bytes.len() <= 64 << 10);
                 kept.0.lock().unwrap().extend_from_slice(bytes);
                 Ok::<_, EngineError>(())
             };

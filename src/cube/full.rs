@@ -21,6 +21,7 @@ use super::spill::Spill;
 use super::structure::Structure;
 use crate::error::Result;
 use crate::pg::append::BUILD_BYTES;
+use crate::pg::aside::Aside;
 use crate::pg::memory::{give_back, with_maintenance_memory};
 use crate::pg::threads::run_feeding;
 
@@ -105,7 +106,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<CubeBuilder> {
+    fn read(&mut self) -> Result<Aside<CubeBuilder>> {
         let began = Instant::now();
         let (builder, left_out) = self.try_read().map_err(|stopped| match stopped {
             Stopped::Full(error) => error.into(),
@@ -116,10 +117,11 @@ impl<'a> Pass<'a> {
         Ok(builder)
     }
 
-    fn try_read(&mut self) -> Result<(CubeBuilder, LeftOut), Stopped> {
+    fn try_read(&mut self) -> Result<(Aside<CubeBuilder>, LeftOut), Stopped> {
         // kept free while the facts are read, given back for computing
         let _computing = self.context.reserve(self.context.budget() / COMPUTING_SHARE)?;
-        let mut builder = CubeBuilder::ordered(self.context, self.plan.clone(), &self.structure.members)?;
+        let builder = CubeBuilder::ordered(self.context, self.plan.clone(), &self.structure.members)?;
+        let mut builder = Aside::new(builder);
         let params = self.plan.params();
         let left_out = read_facts(
             self.structure,
@@ -133,7 +135,7 @@ impl<'a> Pass<'a> {
         Ok((builder, left_out))
     }
 
-    fn write(&mut self, builder: CubeBuilder) -> Result<()> {
+    fn write(&mut self, builder: Aside<CubeBuilder>) -> Result<()> {
         let began = Instant::now();
         let (context, structure, chunk) = (self.context, self.structure, self.chunk);
         let (targets, target_of, differ) = (&mut self.targets, &self.target_of, &mut self.differ);
@@ -160,6 +162,7 @@ impl<'a> Pass<'a> {
                 Ok(())
             },
         )?;
+        builder.free();
         self.left_out.no_space += summary.interactions.no_unit + summary.assignments.no_unit;
         self.left_out.not_student += summary.interactions.not_member;
         self.spilled = self.spill.size();

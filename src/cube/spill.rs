@@ -3,6 +3,8 @@
 use empatia_engine::cube::{CubeBuilder, CubeError, Kept};
 use empatia_engine::error::EngineError;
 
+use pgrx::check_for_interrupts;
+
 use crate::error::Result;
 use crate::pg::temp_file::{Reader, TempFile};
 
@@ -24,6 +26,8 @@ impl Spill {
         // errors of the file are kept by themselves: the engine knows only its own
         let mut failed = None;
         let done = builder.set_aside(|bytes| {
+            // hundreds of megabytes, in pieces of 64 kB
+            check_for_interrupts!();
             file.append(bytes).map_err(|error| {
                 failed = Some(error);
                 EngineError::Cancelled

@@ -10,6 +10,7 @@ use pgrx::prelude::*;
 use super::part::{by_users, key_of, look_for_interrupts, Part};
 use crate::error::{Error, Result};
 use crate::pg::append::{append_rows, lock_empty, Indexes};
+use crate::pg::aside::Aside;
 use crate::pg::column::ColumnType::{self, Date, Int2, Int4, Int8, Text, Tid};
 use crate::pg::column::Tid as Place;
 use crate::pg::read::query;
@@ -57,7 +58,7 @@ pub(super) struct Classes<'a> {
     results: &'a str,
     client: i32,
     appended: Option<&'a mut Indexes>,
-    stored: LookUp<Stored>,
+    stored: Aside<LookUp<Stored>>,
     /// Of cells that had no class, to be written.
     added: Vec<(CellKey, i16)>,
     written: Written,
@@ -105,7 +106,7 @@ impl<'a> Classes<'a> {
         appended: Option<&'a mut Indexes>,
     ) -> Result<Self> {
         let _added = ctx.reserve_for::<(CellKey, i16)>(CHUNK)?;
-        let mut stored = LookUp::new(ctx)?;
+        let mut stored = Aside::new(LookUp::new(ctx)?);
         let select = format!(
             "SELECT k.user_id, k.unit_id, k.period_start, k.class, k.ctid FROM {} k WHERE k.client_id = $1",
             part.table(&part.partition("cube_class"))
@@ -172,6 +173,9 @@ impl<'a> Classes<'a> {
             })?;
             self.written.rows += rows;
         }
+        drop(changed);
+        // the next range of users needs the room
+        self.stored.free();
         Ok(self.written)
     }
 

@@ -94,7 +94,8 @@ fn fit_segments(
             SegmentModel::fit_with(ctx, &specs, &score_weights, method, &rows)
         })?;
         let encoded = model.to_bytes()?;
-        Ok((model, encoded, distinct, fingerprint(&rows)))
+        let fingerprint = fingerprint(ctx, &rows)?;
+        Ok((model, encoded, distinct, fingerprint))
     })?;
     let (parameters, metrics) = recorded(&model, &arguments);
     Ok(TableIterator::once((

@@ -107,9 +107,12 @@ impl Vectors {
 }
 
 /// A stable fingerprint of sorted vectors and counts: equal data, equal text.
-pub fn fingerprint(rows: &WeightedRows) -> String {
-    let hash = fnv(rows.values()).rotate_left(32) ^ fnv(rows.weights());
-    format!("{hash:016x}")
+///
+/// # Errors
+/// [`EngineError::Cancelled`].
+pub fn fingerprint(ctx: &Context, rows: &WeightedRows) -> Result<String, EngineError> {
+    let hash = fnv(ctx, rows.values())?.rotate_left(32) ^ fnv(ctx, rows.weights())?;
+    Ok(format!("{hash:016x}"))
 }
 
 /// One client's build of a part.
@@ -171,11 +174,14 @@ fn none() -> Error {
 }
 
 /// FNV-1a over the bits of the numbers.
-fn fnv(values: &[f64]) -> u64 {
-    values
-        .iter()
-        .flat_map(|value| value.to_bits().to_le_bytes())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+fn fnv(ctx: &Context, values: &[f64]) -> Result<u64, EngineError> {
+    /// Values between two looks at the cancel flag: a millisecond.
+    const CHUNK: usize = 1 << 16;
+    values.chunks(CHUNK).try_fold(0xcbf2_9ce4_8422_2325, |hash, chunk| {
+        ctx.check()?;
+        let bytes = chunk.iter().flat_map(|value| value.to_bits().to_le_bytes());
+        Ok(bytes.fold(hash, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        }))
+    })
 }

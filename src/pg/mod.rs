@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod append;
+pub mod aside;
 mod btree;
 mod btree_leaves;
 mod btree_page;

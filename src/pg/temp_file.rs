@@ -1,7 +1,7 @@
 //! A temporary file of the transaction, written by the backend's thread and read by any.
 //!
 //! It is PostgreSQL's own: in the tablespaces for temporary files, within `temp_file_limit`, removed when the transaction ends,
-//! however that happens, or after a crash.
+//! however that happens, or after a crash. Its pages are freed by a thread, whoever removes it.
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use pgrx::prelude::*;
 
+use super::aside::Pages;
 use crate::error::{Error, Result};
 
 /// The writing end.
@@ -16,6 +17,8 @@ use crate::error::{Error, Result};
 pub struct TempFile {
     file: pg_sys::File,
     length: i64,
+    /// Dropped with this, also where an error leaves: before PostgreSQL removes the file.
+    _pages: Pages,
 }
 
 impl TempFile {
@@ -27,7 +30,11 @@ impl TempFile {
             pg_sys::PrepareTempTablespaces();
             pg_sys::OpenTemporaryFile(false)
         };
-        Self { file, length: 0 }
+        Self {
+            file,
+            length: 0,
+            _pages: Pages::of(copy_of(file).ok()),
+        }
     }
 
     /// Adds to the end.
@@ -65,10 +72,7 @@ impl TempFile {
     /// # Errors
     /// 58030 when the system has no descriptor left.
     pub fn reader(&self) -> Result<Reader> {
-        // SAFETY: the file is open; its descriptor is copied before anything else can close it.
-        let copy = unsafe { BorrowedFd::borrow_raw(pg_sys::FileGetRawDesc(self.file)).try_clone_to_owned() };
-        copy.map(|copy| Reader(File::from(copy)))
-            .map_err(|error| failed("open", &error))
+        copy_of(self.file).map(Reader).map_err(|error| failed("open", &error))
     }
 
     /// Removes it.
@@ -76,6 +80,12 @@ impl TempFile {
         // SAFETY: open, and used no more.
         unsafe { pg_sys::FileClose(self.file) };
     }
+}
+
+fn copy_of(file: pg_sys::File) -> std::io::Result<File> {
+    // SAFETY: the file is open; its descriptor is copied before anything else can close it.
+    let copy = unsafe { BorrowedFd::borrow_raw(pg_sys::FileGetRawDesc(file)).try_clone_to_owned() };
+    copy.map(File::from)
 }
 
 /// The reading end of a [`TempFile`].

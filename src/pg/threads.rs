@@ -21,6 +21,7 @@ use pgrx::prelude::*;
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::activity::Shown;
+use crate::pg::aside::wait_until_free;
 
 /// How often the backend's thread looks for an interrupt.
 pub const POLL: Duration = Duration::from_millis(5);
@@ -70,6 +71,7 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
     // Makes this thread the one that pgrx admits. Were a thread of ours the first to call PostgreSQL, pgrx would admit
     // that one and abort when the backend's own calls next.
     pg_sys::submodules::thread_check::check_active_thread();
+    wait_until_free();
     let cancel = Arc::new(AtomicBool::new(false));
     let progress = Arc::new(Progress::default());
     let (running, ended) = channel::<()>();
@@ -114,6 +116,7 @@ pub fn run_with<R: Send>(limits: Limits, work: impl FnOnce(&Context) -> Result<R
 pub fn start_context(limits: Limits) -> Result<Context> {
     // as in run_with
     pg_sys::submodules::thread_check::check_active_thread();
+    wait_until_free();
     let _blocked = BlockedSignals::new()?;
     Ok(Context::builder()
         .threads(limits.threads)
@@ -350,10 +353,10 @@ impl Drop for CancelOnDrop<'_> {
 }
 
 /// All signals blocked on the calling thread, and on the threads it starts, until dropped.
-struct BlockedSignals(libc::sigset_t);
+pub(super) struct BlockedSignals(libc::sigset_t);
 
 impl BlockedSignals {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigfillset initialises `all`; pthread_sigmask initialises `before` where it returns 0.

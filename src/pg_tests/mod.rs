@@ -4,6 +4,7 @@
 //! blocks, because only a subtransaction may catch an error of PostgreSQL.
 
 mod append;
+mod aside;
 mod classify;
 mod cube;
 mod edit;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every long step, cancelled at random moments by a second session, which also watches how long it takes. Faults guarded against: a step
 # that cannot be cancelled until it is through; a half-written part, a lock, a temporary table that stay; a step that works no more
-# afterwards; a step that says nothing of what it is at. The time from the cancel to the idle session is printed; the bar of 100 ms is benches/case_cancel.py's, on a quiet machine.
+# afterwards; a step that says nothing of what it is at; files, workers and threads that outlive it. Two times are printed, from the cancel on: until it is noticed, which is when the server
+# writes the error down, before it undoes anything, and until the session is idle. The bar of 100 ms is benches/case_cancel.py's, on a quiet machine.
 # shellcheck source=tests/shell/lib.sh
 source "$(dirname "$0")/lib.sh"
 TIMES=${TIMES:-2} # cancels per step
@@ -28,7 +29,7 @@ sql "UPDATE empatia.pipeline SET features = '{accesses,active_days,posts,post_re
      ANALYZE landed.events;
      SELECT empatia.add_client('landed', 'Landed', 'UTC'); SELECT empatia.add_source('landed', 'events', 'landed')" > /dev/null
 # the witness: waits, looks, cancels, watches; ms is null where the step was through by then
-sql "CREATE FUNCTION public.cancel_after(victim integer, wait double precision, OUT ms numeric, OUT seen text) LANGUAGE plpgsql AS \$\$
+sql "CREATE FUNCTION public.cancel_after(victim integer, wait double precision, OUT ms numeric, OUT asked bigint, OUT seen text) LANGUAGE plpgsql AS \$\$
      DECLARE began timestamptz;
      BEGIN
          PERFORM pg_sleep(wait);
@@ -38,6 +39,7 @@ sql "CREATE FUNCTION public.cancel_after(victim integer, wait double precision, 
          IF NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = victim AND a.state = 'active') THEN
              RETURN;
          END IF;
+         asked := floor(1000 * extract(epoch FROM clock_timestamp()));
          PERFORM pg_cancel_backend(victim);
          WHILE EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = victim AND a.state = 'active') AND clock_timestamp() < began + interval '60 s' LOOP
              PERFORM pg_sleep(0.001), pg_stat_clear_snapshot();
@@ -58,10 +60,21 @@ counts() {
 }
 now_ms() { date +%s%3N; }
 
+# noticed PID ASKED: milliseconds from ASKED (since 1970) until the server wrote the error of that process down
+noticed() {
+  local at
+  at=$(awk -v pid="[$1]" '$4 == pid && /ERROR:  canceling statement due to user request/ { found = $1 " " $2 " " $3 } END { print found }' "$(server_dir)/log")
+  [ -n "$at" ] || fail "the server's log does not say that $1 was cancelled"
+  echo $(($(date -d "$at" +%s%3N) - $2))
+}
+
+# threads_of PID: of a process, all of its threads
+threads_of() { find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l; }
+
 # cancelled NAME STEP UNDO [SAYS]: the step whole, to know how long it takes; undone; then cancelled TIMES times; then whole again.
 # SAYS: what pg_stat_activity has to show of it, at least once
 cancelled() {
-  local name=$1 step=$2 undo=$3 says=${4:-} began took before wait pid found seen latencies=() said='' tries=0 messages
+  local name=$1 step=$2 undo=$3 says=${4:-} began took before wait pid found asked seen latencies=() told=() said='' tries=0 messages
   [[ $name =~ $STEPS ]] || return 0
   messages=$(server_dir)/messages
   # without anything to undo the step is repeated over what it has left, which is quicker than the first time
@@ -78,8 +91,8 @@ cancelled() {
     wait_for 20 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'victim' AND backend_type = 'client backend' AND state <> 'disabled' AND query LIKE '%empatia%'" 1 "$name: it runs"
     pid=$(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'victim' AND backend_type = 'client backend'")
     wait=$(awk -v took="$took" -v r="$RANDOM" 'BEGIN { printf "%.3f", took / 1000 * (0.02 + 0.6 * r / 32768) }')
-    found=$(sql "SELECT ms, seen FROM public.cancel_after($pid, $wait)")
-    seen=${found#*|} found=${found%%|*}
+    found=$(sql "SELECT ms, asked, seen FROM public.cancel_after($pid, $wait)")
+    IFS='|' read -r found asked seen <<< "$found"
     [ -z "$seen" ] || said=$seen
     if [ -n "$found" ]; then
       # the session is idle before psql, on a busy machine, has written what it was told
@@ -87,7 +100,14 @@ cancelled() {
       assert_match "$(cat "$messages")" "ERROR:  57014: canceling statement due to user request" "$name: cancelled after $wait of $took ms"
       assert_sql "SELECT count(*) FROM pg_locks WHERE pid = $pid" 0 "$name: locks of the session"
       assert_sql "SELECT count(*) FROM pg_class WHERE relpersistence = 't'" 0 "$name: temporary tables"
+      assert_sql "SELECT count(*) FROM pg_ls_tmpdir()" 0 "$name: temporary files"
+      assert_sql "SELECT count(*) FROM pg_stat_activity WHERE leader_pid = $pid" 0 "$name: parallel workers"
       assert_eq "$(counts)" "$before" "$name: nothing changed"
+      # threads that free what it held end by themselves
+      for _ in {1..100}; do [ "$(threads_of "$pid")" -gt 1 ] || break; sleep 0.05; done
+      assert_eq "$(threads_of "$pid")" 1 "$name: threads of the session"
+      told+=("$(noticed "$pid" "$asked")")
+      assert_between "${told[-1]}" 0 "$UNCANCELLABLE_MS" "$name: from the cancel until it is noticed, in ms"
       assert_between "$found" 0 "$UNCANCELLABLE_MS" "$name: from the cancel to the idle session, in ms"
       latencies+=("$found")
     else # it was through: other times of building, for example
@@ -99,8 +119,8 @@ cancelled() {
   done
   sql "$step" > /dev/null
   [ -z "$says" ] || assert_match "$said" "$says" "$name: what other sessions see of it"
-  printf '%s\n' "${latencies[@]}" | sort -n | awk -v name="$name" -v took="$took" -v said="$said" '{ v[NR] = $1 }
-    END { printf "%-32s %6d ms; cancelled %d times: median %.0f ms, longest %.0f ms; \"%s\"\n", name, took, NR, v[int((NR + 1) / 2)], v[NR], said }'
+  printf '%s\n' "${latencies[@]}" | sort -n | awk -v name="$name" -v took="$took" -v said="$said" -v told="$(printf '%s\n' "${told[@]}" | sort -n | tr '\n' ' ')" '{ v[NR] = $1 }
+    END { split(told, t, " "); printf "%-32s %6d ms; cancelled %d times: noticed after %d ms (median), %d at most; idle after %.0f, %.0f at most; \"%s\"\n", name, took, NR, t[int((NR + 1) / 2)], t[NR], v[int((NR + 1) / 2)], v[NR], said }'
 }
 
 cancelled "load" "SELECT * FROM empatia.load('landed')" \
@@ -108,6 +128,8 @@ cancelled "load" "SELECT * FROM empatia.load('landed')" \
    DELETE FROM dw.enrolment f USING dw.client c WHERE c.client_id = f.client_id AND c.code = 'landed'; DELETE FROM dw.student f USING dw.client c WHERE c.client_id = f.client_id AND c.code = 'landed'" \
   "^load landed, [a-z]+ "
 cancelled "build_cube, native" "SELECT * FROM empatia.build_cube(client => 'growth', full_build => true)" "" "^build_cube"
+# most facts wait in a temporary file, which is written in the middle of reading
+cancelled "build_cube, facts set aside" "SET empatia.memory_limit = '32MB'; SELECT * FROM empatia.build_cube(client => 'growth', full_build => true)" "" "^build_cube"
 sql "SELECT * FROM empatia.build_cube(client => 'growth')" > /dev/null # where STEPS left it out
 cancelled "kmeans_segments, 1000 starts" "SELECT * FROM empatia.kmeans_segments('LEC', 'WEEK', 12, n_init => 1000, tolerance => 0)" "DELETE FROM empatia.model" "^segments of LEC x WEEK"
 cancelled "kmeans_segments, gmm" "SELECT * FROM empatia.kmeans_segments('SPA', 'MONTH', 4, n_init => 8, algorithm => 'gmm')" "DELETE FROM empatia.model"

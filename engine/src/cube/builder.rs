@@ -152,31 +152,28 @@ impl CubeBuilder {
         self.finish_with(members, &Nowhere, sink)
     }
 
-    /// As [`CubeBuilder::finish`], with what was set aside.
+    /// As [`CubeBuilder::finish`], with what was set aside; the facts stay, for whoever has a better place to drop them.
     ///
     /// # Errors
     /// As there; what `kept` returned.
     pub fn finish_with<E: From<EngineError>>(
-        self,
+        &self,
         members: &Members,
         kept: &dyn Kept,
         sink: impl FnMut(CubeBatch<'_>) -> Result<(), E>,
     ) -> Result<CubeSummary, E> {
-        let Intake {
-            plan,
-            paths,
-            mut summary,
-        } = self.intake;
+        let Intake { plan, paths, summary } = &self.intake;
+        let mut summary = *summary;
         let mut units = Units::new(&self.ctx)?;
-        units.refresh(&paths, plan.params().combinations.levels())?;
+        units.refresh(paths, plan.params().combinations.levels())?;
         let shared = Shared {
-            plan: &plan,
+            plan,
             units: &units,
             members,
         };
         let (interactions, assignments) = (&self.interactions, &self.assignments);
         let facts = |bucket| interactions.len(bucket) + assignments.len(bucket);
-        let tasks = Tasks::new(&self.ctx, &plan, facts, |bucket| {
+        let tasks = Tasks::new(&self.ctx, plan, facts, |bucket| {
             members.users_in(&self.spread.users(bucket)?).into()
         })?;
         Runner::new(&self.ctx)?.run(

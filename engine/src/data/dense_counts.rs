@@ -10,6 +10,9 @@ use crate::context::{Context, Reservation};
 use crate::cube::memory::grow;
 use crate::error::{EngineError, Result};
 
+/// Values that are converted between two looks at the cancel flag.
+const CHECK_VALUES: usize = 1 << 16;
+
 /// Dense and stored rows of members with the same number of assignments.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rows {
@@ -128,7 +131,11 @@ impl DenseCounts {
     /// [`EngineError::Memory`], [`EngineError::Cancelled`].
     pub fn finish(self, ctx: &Context) -> Result<WeightedRows> {
         let _copy = ctx.reserve_for::<f64>(self.vectors.values().len() + self.counts.len())?;
-        let values = self.vectors.values().iter().map(|value| *value as f64).collect();
+        let mut values = Vec::with_capacity(self.vectors.values().len());
+        for chunk in self.vectors.values().chunks(CHECK_VALUES) {
+            ctx.check()?;
+            values.extend(chunk.iter().map(|value| *value as f64));
+        }
         let counts = self.counts.iter().map(|count| *count as f64).collect();
         WeightedRows::new(values, self.vectors.width(), counts)?.distinct(ctx)
     }
