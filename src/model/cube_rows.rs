@@ -11,6 +11,7 @@ use super::part::Part;
 use super::student_attributes::StudentAttributes;
 use crate::error::{Error, Result};
 use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8};
+use crate::pg::memory::with_short_sorts;
 use crate::pg::read::{query, query_writing};
 use crate::pg::row::Row;
 
@@ -49,6 +50,14 @@ impl CubeRows<'_> {
     /// # Errors
     /// Those of `on_unit`; 53200 when a unit does not fit the budget.
     pub fn each_unit(
+        &self,
+        group_of: impl Fn(i64) -> u32,
+        on_unit: impl FnMut(i64, &UnitRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        with_short_sorts(|| self.unit_by_unit(group_of, on_unit))
+    }
+
+    fn unit_by_unit(
         &self,
         group_of: impl Fn(i64) -> u32,
         mut on_unit: impl FnMut(i64, &UnitRows<'_>) -> Result<()>,
