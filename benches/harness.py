@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -190,16 +191,23 @@ def markdown(about, rows, failures):
     return "\n".join(lines)
 
 
+def _about(row):
+    """The case of a row, and of how many million interactions it is, where it says that."""
+    millions = re.search(r"\b\d+ million", row["work"])
+    return row["case"], millions and millions.group()
+
+
 def _kept(about, report, file):
-    """Rows of cases that this run did not look at, as an earlier one on such a machine measured them."""
+    """Rows of cases, or of sizes of a case, that this run did not look at, as an earlier one on such a machine measured them."""
     if not file.exists():
         return []
     before = json.loads(file.read_text())
     if any(before["about"][name] != about[name] for name in ("cpu", "cores")):
         return []
-    looked_at = {row["case"] for row in report.rows + report.failures}
+    looked_at = {_about(row) for row in report.rows}
+    failed = {failure["case"] for failure in report.failures}
     origin = {name: before["about"][name] for name in ("date", "commit")}
-    return [{**origin, **row} for row in before["rows"] if row["case"] not in looked_at]
+    return [{**origin, **row} for row in before["rows"] if row["case"] not in failed and _about(row) not in looked_at]
 
 
 def publish(about, report, order):
