@@ -13,7 +13,7 @@ use empatia_engine::context::{Context, Reservation};
 use empatia_engine::cube::{Cell, Combinations, CubeBuilder, CubeParams, CubePlan, Level};
 use empatia_engine::error::EngineError;
 
-use super::added::Added;
+use super::active_units::ActiveUnits;
 use super::changes::{grow, Change, Delta, Moved};
 use super::chunks::{cells_of, Chunk};
 use super::fact_runs::Runs;
@@ -100,7 +100,7 @@ pub(super) struct Attempt<'a> {
     /// Students with a grade on a day that changed, ascending.
     graded: Vec<usize>,
     /// Units with facts on days that changed, of students to whom only interactions were added.
-    added: Option<Added>,
+    active: Option<ActiveUnits>,
     outcome: Outcome,
     memory: Reservation,
 }
@@ -130,7 +130,7 @@ impl<'a> Attempt<'a> {
             computed: users.iter().map(of_user).collect(),
             cells: Default::default(),
             graded: Vec::new(),
-            added: None,
+            active: None,
             outcome: Outcome::new(context)?,
             memory,
         })
@@ -202,7 +202,7 @@ impl<'a> Attempt<'a> {
         let _others = self.context.reserve(self.context.budget() / OTHER_SHARE)?;
         let params = *plan.params();
         let mut builder = CubeBuilder::ordered(self.context, plan, &self.structure.members)?;
-        let (mut graded, mut added, mut last) = (Vec::new(), Added::new(self.context)?, None);
+        let (mut graded, mut active, mut last) = (Vec::new(), ActiveUnits::new(self.context)?, None);
         read_facts(
             self.structure,
             &Whose::Runs(runs),
@@ -217,7 +217,7 @@ impl<'a> Attempt<'a> {
                 }
                 let user = last.map(|(_, user)| user).filter(|user| self.only_added(*user));
                 match user.and_then(|user| self.touched.first_day(user, fact.day, fact.day)) {
-                    Some(_) => added.push(fact),
+                    Some(_) => active.push(fact),
                     None => Ok(()),
                 }
             },
@@ -233,8 +233,8 @@ impl<'a> Attempt<'a> {
         )?;
         graded.sort_unstable();
         self.graded = graded;
-        added.finish();
-        self.added = Some(added);
+        active.finish();
+        self.active = Some(active);
         Ok(builder)
     }
 
@@ -251,9 +251,9 @@ impl<'a> Attempt<'a> {
             if self.computed[position][level.index()] & bit(grain) == 0 {
                 continue;
             }
-            let added = self.added.as_ref().filter(|_| self.only_added(self.users[position]));
+            let active = self.active.as_ref().filter(|_| self.only_added(self.users[position]));
             for cell in of_user {
-                if added.is_some_and(|added| !added.contains(level, cell.user, cell.unit)) {
+                if active.is_some_and(|active| !active.contains(level, cell.user, cell.unit)) {
                     continue;
                 }
                 let period = periods.as_slice()[cell.period as usize];

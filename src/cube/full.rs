@@ -21,7 +21,7 @@ use super::spill::Spill;
 use super::structure::Structure;
 use crate::error::Result;
 use crate::pg::append::BUILD_BYTES;
-use crate::pg::aside::Aside;
+use crate::pg::freed_later::FreedLater;
 use crate::pg::memory::{give_back, with_maintenance_memory};
 use crate::pg::threads::run_feeding;
 
@@ -106,7 +106,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<Aside<CubeBuilder>> {
+    fn read(&mut self) -> Result<FreedLater<CubeBuilder>> {
         let began = Instant::now();
         let (builder, left_out) = self.try_read().map_err(|stopped| match stopped {
             Stopped::Full(error) => error.into(),
@@ -117,11 +117,11 @@ impl<'a> Pass<'a> {
         Ok(builder)
     }
 
-    fn try_read(&mut self) -> Result<(Aside<CubeBuilder>, LeftOut), Stopped> {
+    fn try_read(&mut self) -> Result<(FreedLater<CubeBuilder>, LeftOut), Stopped> {
         // kept free while the facts are read, given back for computing
         let _computing = self.context.reserve(self.context.budget() / COMPUTING_SHARE)?;
         let builder = CubeBuilder::ordered(self.context, self.plan.clone(), &self.structure.members)?;
-        let mut builder = Aside::new(builder);
+        let mut builder = FreedLater::new(builder);
         let params = self.plan.params();
         let left_out = read_facts(
             self.structure,
@@ -135,7 +135,7 @@ impl<'a> Pass<'a> {
         Ok((builder, left_out))
     }
 
-    fn write(&mut self, builder: Aside<CubeBuilder>) -> Result<()> {
+    fn write(&mut self, builder: FreedLater<CubeBuilder>) -> Result<()> {
         let began = Instant::now();
         let (context, structure, chunk) = (self.context, self.structure, self.chunk);
         let (targets, target_of, differ) = (&mut self.targets, &self.target_of, &mut self.differ);

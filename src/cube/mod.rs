@@ -1,6 +1,6 @@
 //! `build_cube()`'s native way: facts of a client through the engine's one pass into the partitions of the cube.
 
-mod added;
+mod active_units;
 mod additions;
 mod assigned;
 mod attempt;

@@ -61,9 +61,9 @@ impl Touched {
             _new: context.reserve(0)?,
             _reservation: context.reserve(0)?,
         };
-        // changes that were committed while a part was built may be in it already
+        // changes that were committed while a part was built may be in it already; who names no interaction does not say which came
         let sql = format!(
-            "SELECT DISTINCT h.user_id, h.day, bool_and(h.only_added) OVER w, bool_and(h.added IS NOT NULL AND h.source_id IS NOT NULL AND h.change_id > s.seen) OVER w \
+            "SELECT DISTINCT h.user_id, h.day, bool_and(h.only_added) OVER w, bool_and(EXISTS (SELECT FROM unnest(h.added) i WHERE i IS NOT NULL) AND h.source_id IS NOT NULL AND h.change_id > s.seen) OVER w \
              FROM {}.change h, (SELECT CASE WHEN count(*) = count(b.seen_change_id) THEN max(b.seen_change_id) END AS seen FROM {}.cube_build b \
              WHERE b.client_id = $1 AND (b.level, b.grain) IN (SELECT p.level, p.grain FROM unnest($3, $4) p (level, grain))) s \
              WHERE h.client_id = $1 AND h.change_id > $2 WINDOW w AS (PARTITION BY h.user_id) ORDER BY 1, 2",

@@ -10,9 +10,9 @@ use pgrx::prelude::*;
 use super::part::{by_users, key_of, look_for_interrupts, Part};
 use crate::error::{Error, Result};
 use crate::pg::append::{append_rows, lock_empty, Indexes};
-use crate::pg::aside::Aside;
 use crate::pg::column::ColumnType::{self, Date, Int2, Int4, Int8, Text, Tid};
 use crate::pg::column::Tid as Place;
+use crate::pg::freed_later::FreedLater;
 use crate::pg::read::query;
 use crate::pg::row_writer::RowWriter;
 use crate::pg::write::{copy_rows, Relation};
@@ -58,7 +58,7 @@ pub(super) struct Classes<'a> {
     results: &'a str,
     client: i32,
     appended: Option<&'a mut Indexes>,
-    stored: Aside<LookUp<Stored>>,
+    stored: FreedLater<LookUp<Stored>>,
     /// Of cells that had no class, to be written.
     added: Vec<(CellKey, i16)>,
     written: Written,
@@ -106,7 +106,7 @@ impl<'a> Classes<'a> {
         appended: Option<&'a mut Indexes>,
     ) -> Result<Self> {
         let _added = ctx.reserve_for::<(CellKey, i16)>(CHUNK)?;
-        let mut stored = Aside::new(LookUp::new(ctx)?);
+        let mut stored = FreedLater::new(LookUp::new(ctx)?);
         let select = format!(
             "SELECT k.user_id, k.unit_id, k.period_start, k.class, k.ctid FROM {} k WHERE k.client_id = $1",
             part.table(&part.partition("cube_class"))

@@ -6,7 +6,6 @@
 
 pub mod activity;
 pub mod append;
-pub mod aside;
 mod btree;
 mod btree_leaves;
 mod btree_page;
@@ -19,6 +18,7 @@ pub mod edit;
 pub mod estimate;
 pub mod find;
 mod finder;
+pub mod freed_later;
 mod heap_pages;
 mod hot_update;
 mod index_build;

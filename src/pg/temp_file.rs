@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use pgrx::prelude::*;
 
-use super::aside::Pages;
+use super::freed_later::Pages;
 use crate::error::{Error, Result};
 
 /// The writing end.

@@ -21,7 +21,7 @@ use pgrx::prelude::*;
 use crate::error::{Error, Result};
 use crate::guc;
 use crate::pg::activity::Shown;
-use crate::pg::aside::wait_until_free;
+use crate::pg::freed_later::wait_until_free;
 
 /// How often the backend's thread looks for an interrupt.
 pub const POLL: Duration = Duration::from_millis(5);

@@ -4,11 +4,11 @@
 //! blocks, because only a subtransaction may catch an error of PostgreSQL.
 
 mod append;
-mod aside;
 mod classify;
 mod cube;
 mod edit;
 mod find;
+mod freed_later;
 mod kept;
 mod measure;
 mod read;

@@ -87,6 +87,11 @@ DELETE FROM dw.fact_interaction WHERE interaction_id = currval('facts') - 1;
 UPDATE dw.fact_interaction SET day = '2024-03-29' WHERE interaction_id = currval('facts');
 INSERT INTO dw.change (client_id, change_id, user_id, day) VALUES (1, nextval('dw.change_id_seq'), 1, '2024-03-21'), (1, currval('dw.change_id_seq'), 2, '2024-03-21'), (1, currval('dw.change_id_seq'), 2, '2024-03-29');
 SELECT * FROM refresh();
+-- told by hand: no id at all, or nothing but nulls, or no source, is not to say that nothing came; ids that nobody has, twice, in two dimensions
+SELECT click('{3,4,5,6,7}', '2024-03-22', 9);
+UPDATE dw.change h SET added = CASE h.user_id WHEN 3 THEN '{}' WHEN 4 THEN '{NULL}' WHEN 6 THEN h.added || NULL || h.added || -1::bigint WHEN 7 THEN ARRAY[h.added, h.added] ELSE h.added END,
+       source_id = nullif(h.user_id, 5) * 0 + 1 WHERE h.day = '2024-03-22' AND h.user_id BETWEEN 3 AND 7;
+SELECT * FROM refresh();
 -- parts that contain other changes than the others
 SELECT click(everybody(1, 100, 3), '2024-03-14', 15);
 SELECT count(*) FROM empatia.build_cube('LEC', 'WEEK');

@@ -8,12 +8,12 @@ use super::changes::grow;
 
 /// Users and units, per level.
 #[derive(Debug)]
-pub(super) struct Added {
+pub(super) struct ActiveUnits {
     of_level: [Vec<(i64, i64)>; 5],
     memory: Reservation,
 }
 
-impl Added {
+impl ActiveUnits {
     /// # Errors
     /// `Memory`.
     pub fn new(context: &Context) -> Result<Self, EngineError> {

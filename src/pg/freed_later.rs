@@ -21,9 +21,9 @@ thread_local! {
 
 /// A value that is dropped by another thread.
 #[derive(Debug)]
-pub struct Aside<T: Send + 'static>(Option<T>);
+pub struct FreedLater<T: Send + 'static>(Option<T>);
 
-impl<T: Send + 'static> Aside<T> {
+impl<T: Send + 'static> FreedLater<T> {
     /// Wraps it.
     pub fn new(value: T) -> Self {
         Self(Some(value))
@@ -35,7 +35,7 @@ impl<T: Send + 'static> Aside<T> {
     }
 }
 
-impl<T: Send + 'static> Deref for Aside<T> {
+impl<T: Send + 'static> Deref for FreedLater<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -47,7 +47,7 @@ impl<T: Send + 'static> Deref for Aside<T> {
     }
 }
 
-impl<T: Send + 'static> DerefMut for Aside<T> {
+impl<T: Send + 'static> DerefMut for FreedLater<T> {
     fn deref_mut(&mut self) -> &mut T {
         match &mut self.0 {
             Some(value) => value,
@@ -56,7 +56,7 @@ impl<T: Send + 'static> DerefMut for Aside<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Aside<T> {
+impl<T: Send + 'static> Drop for FreedLater<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
             beside(move || drop(value));
@@ -121,5 +121,5 @@ fn beside(work: impl FnOnce() + Send + 'static) {
 /// A thread of ours. What cannot be started is dropped, and with it what it was to drop.
 fn start(work: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
     let _blocked = BlockedSignals::new().ok()?;
-    thread::Builder::new().name("empatia-aside".into()).spawn(work).ok()
+    thread::Builder::new().name("empatia-free".into()).spawn(work).ok()
 }

@@ -13,7 +13,7 @@ mod tests {
     use pgrx::prelude::*;
 
     use crate::error::Result;
-    use crate::pg::aside::{Aside, Pages};
+    use crate::pg::freed_later::{FreedLater, Pages};
     use crate::pg::temp_file::TempFile;
     use crate::pg::threads::{start_context, Limits};
 
@@ -50,7 +50,7 @@ mod tests {
         let context = budget()?;
         let (told, heard) = channel();
         for told in [told.clone(), told] {
-            drop(Aside::new(Slow {
+            drop(FreedLater::new(Slow {
                 told,
                 _held: context.reserve(400)?,
             }));
@@ -62,7 +62,7 @@ mod tests {
         let found: Vec<_> = heard.try_iter().collect();
         assert_eq!(found.len(), 2);
         for (name, blocked) in found {
-            assert_eq!(name.as_deref(), Some("empatia-aside"));
+            assert_eq!(name.as_deref(), Some("empatia-free"));
             // all but the two that no process can block (9 and 19), and those that the C library keeps for itself (32 and 33)
             assert!(blocked.ends_with("fffffffe7ffbfeff"), "{blocked}");
         }
@@ -74,7 +74,7 @@ mod tests {
     fn what_is_freed_is_gone_at_once() -> Result<()> {
         let context = budget()?;
         let (told, heard) = channel();
-        let held = Aside::new(Slow {
+        let held = FreedLater::new(Slow {
             told,
             _held: context.reserve(1000)?,
         });
