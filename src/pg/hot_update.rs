@@ -53,6 +53,7 @@ extern "C-unwind" {
     fn MarkBufferDirty(buffer: pg_sys::Buffer);
     fn PageGetHeapFreeSpace(page: pg_sys::Page) -> usize;
     fn PageAddItemExtended(page: pg_sys::Page, item: *mut c_char, size: usize, position: u16, flags: c_int) -> u16;
+    fn TransactionIdIsCurrentTransactionId(transaction: pg_sys::TransactionId) -> bool;
     fn TransactionIdPrecedes(one: pg_sys::TransactionId, other: pg_sys::TransactionId) -> bool;
     fn XLogBeginInsert();
     fn XLogSetRecordFlags(flags: u8);
@@ -235,9 +236,9 @@ impl HotUpdate {
             let page = pg_sys::BufferGetBlock(buffer).cast::<c_char>();
             let header = page.cast::<pg_sys::PageHeaderData>();
             let (was, length) = (&mut *old.t_data, old.t_len as usize);
-            // the writer committed; who else came was undone, or never came. Both are known, not to be found out
-            let known = (pg_sys::HEAP_XMIN_COMMITTED | pg_sys::HEAP_XMAX_INVALID) as u16;
-            let plain = was.t_infomask & known == known && was.t_infomask & pg_sys::HEAP_MOVED as u16 == 0;
+            // who else came was undone, or never came: that is known, not to be found out
+            let unchanged = was.t_infomask & pg_sys::HEAP_XMAX_INVALID as u16 != 0;
+            let plain = unchanged && was.t_infomask & pg_sys::HEAP_MOVED as u16 == 0 && self.is_of_others(was);
             let all_visible = (*header).pd_flags & pg_sys::PD_ALL_VISIBLE as u16 != 0;
             if !plain || all_visible || PageGetHeapFreeSpace(page) < length.next_multiple_of(8) {
                 return false;
@@ -272,6 +273,17 @@ impl HotUpdate {
             pg_sys::CritSectionCount -= 1;
         }
         true
+    }
+
+    /// Whether another transaction wrote the row, which committed then, since the snapshot sees it. The row itself may not say so yet:
+    /// not before the log of an asynchronous commit is on disk.
+    ///
+    /// # Safety
+    /// The snapshot sees the row.
+    unsafe fn is_of_others(&self, row: &pg_sys::HeapTupleHeaderData) -> bool {
+        let committed = row.t_infomask & pg_sys::HEAP_XMIN_COMMITTED as u16 != 0;
+        // SAFETY: on a page these are the fields of the union.
+        committed || unsafe { !TransactionIdIsCurrentTransactionId(row.t_choice.t_heap.t_xmin) }
     }
 
     fn mark_new(&self, header: &mut pg_sys::HeapTupleHeaderData) {

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # A refresh puts a new version of a row beside the old one by itself, with PostgreSQL's record of the log. Faults guarded against: a page or a log
 # that is not what PostgreSQL's own update makes of the same rows; changes that a crash loses or replays otherwise; rows that somebody has locked, that the same transaction
-# changed before, or whose last change was undone, taken for rows that nobody else looks at.
+# changed before, or whose last change was undone, taken for rows that nobody else looks at; rows of an asynchronous commit, which do not say yet
+# that it happened, left to PostgreSQL's update.
 # shellcheck source=tests/shell/lib.sh
 source "$(dirname "$0")/lib.sh"
 
 # replaying compares every page with what it was when it was logged
-server_start "synchronous_commit = on" "autovacuum = off" "wal_consistency_checking = 'heap,heap2,btree'"
+server_start "synchronous_commit = on" "autovacuum = off" "wal_consistency_checking = 'heap,heap2,btree'" "wal_writer_delay = '10s'" "wal_writer_flush_after = '1GB'"
 create_database app
 sql "CREATE EXTENSION amcheck; CREATE EXTENSION pageinspect; CREATE EXTENSION pg_walinspect;
      SELECT empatia.create_warehouse(); SELECT empatia.add_client('escola', null, 'UTC'); UPDATE empatia.pipeline SET active = true;
@@ -77,6 +78,12 @@ check_cube "after one that was undone"
 sql "BEGIN; SELECT click(13, '2024-03-03', 5); $refreshed; SELECT click(13, '2024-03-03', 5); $refreshed; SAVEPOINT s; SELECT click(5, '2024-03-03', 5); $refreshed; ROLLBACK TO s;
      SELECT click(17, '2024-03-04', 5); $refreshed; COMMIT" > /dev/null
 check_cube "several in a transaction"
+
+# --- right after an asynchronous commit, whose log is not on disk
+sql "SET synchronous_commit = off; SELECT click(31, '2024-03-04', 5); $refreshed" > /dev/null
+read -r here all <<< "$(sql "SET synchronous_commit = off; SELECT click(31, '2024-03-04', 5); SET client_min_messages = debug2; $refreshed" 2>&1 | by_itself)"
+assert_between "$here" "$((all * 9 / 10))" "$all" "of rows of an asynchronous commit those changed without PostgreSQL's update"
+check_cube "after an asynchronous commit"
 
 # --- rows that somebody has locked: who only forbids to change the key is not waited for, and keeps the lock
 printf '%s\n' "BEGIN; SELECT count(*) FROM (SELECT 1 FROM analytics.cube c WHERE c.user_id <= 1000 FOR KEY SHARE) x; SELECT pg_sleep(120);" | "$PG_BIN/psql" -Xq > /dev/null 2>&1 &
