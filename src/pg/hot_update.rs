@@ -18,12 +18,15 @@ const LOGGED_HEADER: c_int = 5;
 const LOGGED_UPDATE: c_int = 14;
 /// From access/heapam_xlog.h.
 const HOT_UPDATE: u8 = 0x40;
+const ALL_VISIBLE_CLEARED: u8 = 1;
 const PREFIX_FROM_OLD: u8 = 1 << 5;
 const SUFFIX_FROM_OLD: u8 = 1 << 6;
 /// Shorter ends than this are logged, as PostgreSQL does.
 const WORTH_WHILE: usize = 3;
 /// `TOAST_TUPLE_THRESHOLD` of pages of the usual size is above this.
 const LONGEST: usize = 2000;
+/// `VISIBILITYMAP_VALID_BITS`.
+const MAP_BITS: u8 = 3;
 const LOGICAL: c_int = 2;
 const REPLICA: c_int = 1;
 
@@ -55,6 +58,8 @@ extern "C-unwind" {
     fn PageAddItemExtended(page: pg_sys::Page, item: *mut c_char, size: usize, position: u16, flags: c_int) -> u16;
     fn TransactionIdIsCurrentTransactionId(transaction: pg_sys::TransactionId) -> bool;
     fn TransactionIdPrecedes(one: pg_sys::TransactionId, other: pg_sys::TransactionId) -> bool;
+    fn visibilitymap_pin_ok(block: pg_sys::BlockNumber, map: pg_sys::Buffer) -> bool;
+    fn visibilitymap_clear(table: pg_sys::Relation, block: pg_sys::BlockNumber, map: pg_sys::Buffer, flags: u8) -> bool;
     fn XLogBeginInsert();
     fn XLogSetRecordFlags(flags: u8);
     fn XLogRegisterBuffer(block: u8, buffer: pg_sys::Buffer, flags: u8);
@@ -74,6 +79,8 @@ pub(super) struct HotUpdate {
     changing: Vec<(usize, usize)>,
     /// The new version, aligned as rows are.
     row: Vec<u64>,
+    /// Pinned, if any: a page of the visibility map.
+    map: pg_sys::Buffer,
     /// How many rows it was asked for, and how many it changed.
     asked: u64,
     changed: u64,
@@ -140,6 +147,7 @@ impl HotUpdate {
                 columns,
                 changing,
                 row: Vec::new(),
+                map: pg_sys::InvalidBuffer as pg_sys::Buffer,
                 asked: 0,
                 changed: 0,
             })
@@ -160,6 +168,10 @@ impl HotUpdate {
                 return false;
             }
             let (tuple, update) = (*tuple, &raw mut *self);
+            if is_all_visible(buffer) {
+                // before the lock, which is not held while the map is read
+                pg_sys::visibilitymap_pin(self.table, block_of(&tuple), &mut self.map);
+            }
             // errors of the server must not cross Rust's frames
             let done = pg_sys::ffi::pg_guard_ffi_boundary(|| {
                 LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as c_int);
@@ -178,8 +190,12 @@ impl HotUpdate {
         }
     }
 
-    /// Says what it did, for tests.
+    /// Gives back what it has pinned, and says what it did, for tests.
     pub fn close(&self) {
+        if self.map > 0 {
+            // SAFETY: pinned.
+            unsafe { pg_sys::ReleaseBuffer(self.map) };
+        }
         // SAFETY: the table is open as long as this is used.
         let table = unsafe { pgrx::name_data_to_str(&(*(*self.table).rd_rel).relname) };
         pgrx::debug2!(
@@ -239,8 +255,10 @@ impl HotUpdate {
             // who else came was undone, or never came: that is known, not to be found out
             let unchanged = was.t_infomask & pg_sys::HEAP_XMAX_INVALID as u16 != 0;
             let plain = unchanged && was.t_infomask & pg_sys::HEAP_MOVED as u16 == 0 && self.is_of_others(was);
-            let all_visible = (*header).pd_flags & pg_sys::PD_ALL_VISIBLE as u16 != 0;
-            if !plain || all_visible || PageGetHeapFreeSpace(page) < length.next_multiple_of(8) {
+            let block = block_of(old);
+            let all_visible = is_all_visible(buffer);
+            let has_map = !all_visible || visibilitymap_pin_ok(block, self.map);
+            if !plain || !has_map || PageGetHeapFreeSpace(page) < length.next_multiple_of(8) {
                 return false;
             }
             let new = self.row.as_mut_ptr().cast::<pg_sys::HeapTupleHeaderData>();
@@ -264,8 +282,12 @@ impl HotUpdate {
             if prunable == pg_sys::InvalidTransactionId || TransactionIdPrecedes(self.transaction, prunable) {
                 (*header).pd_prune_xid = self.transaction;
             }
+            if all_visible {
+                (*header).pd_flags &= !(pg_sys::PD_ALL_VISIBLE as u16);
+                visibilitymap_clear(self.table, block, self.map, MAP_BITS);
+            }
             MarkBufferDirty(buffer);
-            let end = self.log(old, buffer, position);
+            let end = self.log(old, buffer, position, all_visible);
             (*header).pd_lsn = pg_sys::PageXLogRecPtr {
                 xlogid: (end >> 32) as u32,
                 xrecoff: end as u32,
@@ -312,7 +334,13 @@ impl HotUpdate {
     ///
     /// # Safety
     /// In a critical section; the page of `old` has been changed.
-    unsafe fn log(&mut self, old: &pg_sys::HeapTupleData, buffer: pg_sys::Buffer, position: u16) -> u64 {
+    unsafe fn log(
+        &mut self,
+        old: &pg_sys::HeapTupleData,
+        buffer: pg_sys::Buffer,
+        position: u16,
+        was_all_visible: bool,
+    ) -> u64 {
         let length = old.t_len as usize;
         // SAFETY: by contract; what is registered lives until the record is written.
         unsafe {
@@ -330,7 +358,13 @@ impl HotUpdate {
                 old_xmax: self.transaction,
                 old_position: old.t_self.ip_posid,
                 old_infobits: 0,
-                flags: if prefix > 0 { PREFIX_FROM_OLD } else { 0 } | if suffix > 0 { SUFFIX_FROM_OLD } else { 0 },
+                flags: [
+                    (was_all_visible, ALL_VISIBLE_CLEARED),
+                    (prefix > 0, PREFIX_FROM_OLD),
+                    (suffix > 0, SUFFIX_FROM_OLD),
+                ]
+                .iter()
+                .fold(0, |flags, (is_so, flag)| if *is_so { flags | flag } else { flags }),
                 new_xmax: pg_sys::InvalidTransactionId,
                 new_position: position,
             };
@@ -384,6 +418,21 @@ unsafe fn is_looked_at(table: pg_sys::Relation, numbers: &[i16]) -> bool {
         };
         is_member(0) || numbers.iter().any(|number| is_member(*number))
     }
+}
+
+/// # Safety
+/// The page is pinned.
+unsafe fn is_all_visible(buffer: pg_sys::Buffer) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let header = pg_sys::BufferGetBlock(buffer).cast::<pg_sys::PageHeaderData>();
+        (&raw const (*header).pd_flags).read_volatile() & pg_sys::PD_ALL_VISIBLE as u16 != 0
+    }
+}
+
+fn block_of(tuple: &pg_sys::HeapTupleData) -> pg_sys::BlockNumber {
+    let block = tuple.t_self.ip_blkid;
+    u32::from(block.bi_hi) << 16 | u32::from(block.bi_lo)
 }
 
 fn alignment(code: u8) -> usize {

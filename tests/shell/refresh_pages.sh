@@ -9,7 +9,7 @@ source "$(dirname "$0")/lib.sh"
 # replaying compares every page with what it was when it was logged
 server_start "synchronous_commit = on" "autovacuum = off" "wal_consistency_checking = 'heap,heap2,btree'" "wal_writer_delay = '10s'" "wal_writer_flush_after = '1GB'"
 create_database app
-sql "CREATE EXTENSION amcheck; CREATE EXTENSION pageinspect; CREATE EXTENSION pg_walinspect;
+sql "CREATE EXTENSION amcheck; CREATE EXTENSION pageinspect; CREATE EXTENSION pg_walinspect; CREATE EXTENSION pg_visibility;
      SELECT empatia.create_warehouse(); SELECT empatia.add_client('escola', null, 'UTC'); UPDATE empatia.pipeline SET active = true;
      INSERT INTO dw.environment VALUES (1, 1, 'A', false); INSERT INTO dw.course VALUES (1, 1, 1, 'c', false); INSERT INTO dw.space VALUES (1, 1, 1, 's', false);
      INSERT INTO dw.student SELECT 1, u, 'u' || u FROM generate_series(1, 2000) u;
@@ -28,6 +28,7 @@ sql "SELECT count(*) FROM empatia.build_cube()" >/dev/null
 contents() { sql "SELECT count(*), sum(hashtextextended(c::text, 0)) FROM analytics.cube c"; }
 check_storage() {
   assert_sql "SELECT count(*) FROM pg_partition_tree('analytics.cube') t, LATERAL verify_heapam(t.relid) WHERE t.isleaf" 0 "$1: pages"
+  assert_sql "SELECT count(*) FROM pg_partition_tree('analytics.cube') t, LATERAL pg_check_visible(t.relid) WHERE t.isleaf" 0 "$1: rows that the map calls visible for all"
   sql "SELECT bt_index_check(i.indexrelid, true) FROM pg_index i JOIN pg_partition_tree('analytics.cube') t ON t.relid = i.indrelid AND t.isleaf" > /dev/null
 }
 # the cube is what a build of everything computes
@@ -40,6 +41,8 @@ by_itself() { sed -nE 's/.*DEBUG: +([0-9]+) of ([0-9]+) rows of .* changed on th
 
 # --- the same refresh by PostgreSQL's own update: a constraint that holds makes it necessary
 sql "SELECT sum(accesses) FROM analytics.cube" > /dev/null # everybody knows by now that the build was committed
+# one half of the parts has pages that the visibility map knows
+sql "VACUUM analytics.cube_env_all, analytics.cube_env_month, analytics.cube_env_week, analytics.cube_spa_year, analytics.cube_spa_month, analytics.cube_crs_quarter, analytics.cube_crs_all"
 sql "SELECT click(7, '2024-03-01', 5); CHECKPOINT" > /dev/null
 PGDATABASE=postgres sql "CREATE DATABASE other TEMPLATE app" > /dev/null
 PGDATABASE=other sql "SELECT format('ALTER TABLE analytics.%I ADD CHECK (posts >= 0) NOT VALID', c.relname) FROM pg_class c WHERE c.oid IN (SELECT t.relid FROM pg_partition_tree('analytics.cube') t WHERE t.isleaf) \\gexec" > /dev/null
@@ -59,6 +62,9 @@ assert_eq "${changed[other]}" "0 0" "with the constraint"
 assert_eq "${records[app]}" "${records[other]}" "number and size of the records of the log"
 items="SELECT count(*), md5(string_agg(i::text, E'\n' ORDER BY i.part, i.block, i.item)) FROM items() i"
 assert_eq "$(sql "$items")" "$(PGDATABASE=other sql "$items")" "pages, but for the transactions"
+
+map="SELECT sum(all_visible), sum(all_frozen) FROM pg_partition_tree('analytics.cube') t, LATERAL pg_visibility_map_summary(t.relid) WHERE t.isleaf"
+assert_eq "$(sql "$map")" "$(PGDATABASE=other sql "$map")" "the visibility map"
 
 # --- a crash: what was committed comes from the log
 before=$(contents)
