@@ -18,8 +18,6 @@ const NOTHING: pg_sys::Buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
 pub const AHEAD: usize = PREPARED + 4;
 /// The memory of a row itself is asked for so many keys before it is found.
 const NEAR: usize = 2;
-/// A page is made room on where less than so many rows like the last one fit.
-const ROOM: usize = 2;
 
 /// Looks for rows that the active snapshot sees; the row found last is in the slot.
 pub(super) struct Finder {
@@ -324,7 +322,8 @@ impl Finder {
             }
             let Some(length) = self.length else { return };
             let page = pg_sys::BufferGetBlock(self.page).cast::<std::ffi::c_char>();
-            if pg_sys::PageGetHeapFreeSpace(page.cast()) < ROOM * length {
+            // for a row like the last one
+            if pg_sys::PageGetHeapFreeSpace(page.cast()) < length.next_multiple_of(8) {
                 pg_sys::ExecClearTuple(self.slot);
                 pg_sys::heap_page_prune_opt(self.table, self.page);
             }
