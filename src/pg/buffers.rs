@@ -165,3 +165,33 @@ pub(super) unsafe fn of(relation: pg_sys::Relation) -> Option<Places> {
 pub(super) fn at(places: &Places, block: pg_sys::BlockNumber) -> pg_sys::Buffer {
     places.get(block as usize).copied().unwrap_or(0)
 }
+
+/// All pages of an index held in memory, for tests beside which others use the same buffers.
+#[cfg(any(test, feature = "pg_test"))]
+#[derive(Debug)]
+pub struct Pinned(Vec<pg_sys::Buffer>);
+
+#[cfg(any(test, feature = "pg_test"))]
+impl Pinned {
+    /// Raised: what opening and reading the index raises.
+    pub fn all_of(index: pg_sys::Oid) -> Self {
+        // SAFETY: the index is open, and locked until the transaction ends; it has the pages that are read.
+        unsafe {
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let pages = pg_sys::RelationGetNumberOfBlocksInFork(index, pg_sys::ForkNumber::MAIN_FORKNUM);
+            let pinned = (0..pages).map(|block| pg_sys::ReadBuffer(index, block)).collect();
+            pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
+            Self(pinned)
+        }
+    }
+}
+
+#[cfg(any(test, feature = "pg_test"))]
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        for buffer in &self.0 {
+            // SAFETY: pinned by `all_of`, once.
+            unsafe { pg_sys::ReleaseBuffer(*buffer) };
+        }
+    }
+}

@@ -59,7 +59,8 @@ extern "C-unwind" {
     fn TransactionIdIsCurrentTransactionId(transaction: pg_sys::TransactionId) -> bool;
     fn TransactionIdPrecedes(one: pg_sys::TransactionId, other: pg_sys::TransactionId) -> bool;
     fn visibilitymap_pin_ok(block: pg_sys::BlockNumber, map: pg_sys::Buffer) -> bool;
-    fn visibilitymap_clear(table: pg_sys::Relation, block: pg_sys::BlockNumber, map: pg_sys::Buffer, flags: u8) -> bool;
+    fn visibilitymap_clear(table: pg_sys::Relation, block: pg_sys::BlockNumber, map: pg_sys::Buffer, flags: u8)
+        -> bool;
     fn XLogBeginInsert();
     fn XLogSetRecordFlags(flags: u8);
     fn XLogRegisterBuffer(block: u8, buffer: pg_sys::Buffer, flags: u8);

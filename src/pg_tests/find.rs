@@ -4,11 +4,10 @@ use pgrx::prelude::*;
 
 #[pg_schema]
 mod tests {
-    use pgrx::pg_sys;
     use pgrx::prelude::*;
 
     use crate::error::Result;
-    use crate::pg::buffers;
+    use crate::pg::buffers::{self, Pinned};
     use crate::pg::column::ColumnType::{self, Date, Float8, Int4, Int8};
     use crate::pg::edit::edit_rows;
     use crate::pg::find::find_rows;
@@ -73,38 +72,6 @@ mod tests {
         numbers
     }
 
-    /// Pages of an index held in memory: whoever needs a buffer meanwhile takes another one.
-    struct Pinned(Vec<pg_sys::Buffer>);
-
-    impl Pinned {
-        fn all_of(index: &str) -> Self {
-            let oid = Spi::get_one::<pg_sys::Oid>(&format!("SELECT 'public.{index}'::regclass::oid")).unwrap();
-            let pages = bigint(&format!(
-                "SELECT pg_relation_size('public.{index}') / {}",
-                pg_sys::BLCKSZ
-            ))
-            .unwrap();
-            // SAFETY: the index is there, as are so many pages; it stays open as long as they are read.
-            unsafe {
-                let index = pg_sys::index_open(oid.unwrap(), pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-                let pinned = (0..pages.unwrap() as u32)
-                    .map(|block| pg_sys::ReadBuffer(index, block))
-                    .collect();
-                pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
-                Self(pinned)
-            }
-        }
-    }
-
-    impl Drop for Pinned {
-        fn drop(&mut self) {
-            // SAFETY: pinned above, once each.
-            self.0
-                .iter()
-                .for_each(|buffer| unsafe { pg_sys::ReleaseBuffer(*buffer) });
-        }
-    }
-
     /// Fault guarded against: hints that lead nowhere, so that every row is looked up after all. The tests beside this one use the same
     /// buffers, and pages that they drove out would have no hints.
     #[pg_test]
@@ -112,7 +79,8 @@ mod tests {
         table("find_scout", 120_000);
         let scout = || Scout::new(relation("find_scout"), &KEY).unwrap();
         assert!(scout().is_none(), "nobody looked where pages are");
-        let _pinned = Pinned::all_of("find_scout_pkey");
+        let index = Spi::get_one::<pg_sys::Oid>("SELECT 'public.find_scout_pkey'::regclass::oid").unwrap();
+        let _pinned = Pinned::all_of(index.unwrap());
         let _known = buffers::look();
         let numbers = ascending(1..=120_000);
         let keys = || numbers.iter().map(|i| key(*i));
