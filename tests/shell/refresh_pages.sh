@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A refresh puts a new version of a row beside the old one by itself, with PostgreSQL's record of the log. Faults guarded against: a page or a log
 # that is not what PostgreSQL's own update makes of the same rows; changes that a crash loses or replays otherwise; rows that somebody has locked, that the same transaction
-# changed before, or whose last change was undone, taken for rows that nobody else looks at; rows of an asynchronous commit, which do not say yet
+# changed before, or whose last change was undone, taken for rows that nobody else looks at; versions that an older query of the same
+# transaction does not see any more; rows of an asynchronous commit, which do not say yet
 # that it happened, left to PostgreSQL's update.
 # shellcheck source=tests/shell/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -84,6 +85,12 @@ check_cube "after one that was undone"
 sql "BEGIN; SELECT click(13, '2024-03-03', 5); $refreshed; SELECT click(13, '2024-03-03', 5); $refreshed; SAVEPOINT s; SELECT click(5, '2024-03-03', 5); $refreshed; ROLLBACK TO s;
      SELECT click(17, '2024-03-04', 5); $refreshed; COMMIT" > /dev/null
 check_cube "several in a transaction"
+# a query that began between two of them sees what there was then
+totals="SELECT count(*), sum(accesses) FROM analytics.cube"
+fetched=$(sql "BEGIN; SELECT click(31, '2024-03-04', 5); $refreshed; $totals; DECLARE c CURSOR FOR $totals; SELECT click(31, '2024-03-04', 5); $refreshed; FETCH c; $totals; COMMIT" | grep '|')
+assert_eq "$(sed -n 2p <<< "$fetched")" "$(sed -n 1p <<< "$fetched")" "what a cursor sees that is older than the last refresh"
+[ "$(sed -n 3p <<< "$fetched")" != "$(sed -n 1p <<< "$fetched")" ] || fail "the last refresh changed nothing"
+check_cube "with a cursor"
 
 # --- right after an asynchronous commit, whose log is not on disk
 sql "SET synchronous_commit = off; SELECT click(31, '2024-03-04', 5); $refreshed" > /dev/null
