@@ -107,3 +107,16 @@ pub(super) unsafe fn attribute<'a>(desc: pg_sys::TupleDesc, index: usize) -> &'a
         &*(*desc).attrs.as_ptr().add(index)
     }
 }
+
+/// What PostgreSQL's inline function `slot_getsomeattrs()` does: the first so many columns of the row in a slot are there to be read.
+///
+/// # Safety
+/// The slot holds a row of at least so many columns.
+pub(super) unsafe fn deform(slot: *mut pg_sys::TupleTableSlot, columns: i16) {
+    // SAFETY: by contract; the function may be called only where fewer are there.
+    unsafe {
+        if (*slot).tts_nvalid < columns {
+            pg_sys::slot_getsomeattrs_int(slot, i32::from(columns));
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use pgrx::prelude::*;
 
-use super::column::{ColumnType, Tid};
+use super::column::{deform, ColumnType, Tid};
 use super::find::{attributes, check_table, values_of};
 pub use super::finder::AHEAD;
 use super::finder::{is_key, no_key, Finder};
@@ -227,7 +227,7 @@ impl<'a> Editor<'a> {
             }
             let (current, new) = (self.current, self.new);
             let natts = (*(*current).tts_tupleDescriptor).natts;
-            pg_sys::slot_getsomeattrs_int(current, natts);
+            deform(current, natts as i16);
             let clear = (*(*new).tts_ops).clear;
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
                 if let Some(clear) = clear {

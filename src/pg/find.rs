@@ -2,7 +2,7 @@
 
 use pgrx::prelude::*;
 
-use super::column::{attribute, ColumnType, Tid};
+use super::column::{attribute, deform, ColumnType, Tid};
 use super::finder::{is_key, no_key, Finder, AHEAD};
 use super::memory::{child_context, RestoreContext};
 use super::value::Value;
@@ -160,7 +160,7 @@ pub(super) unsafe fn values_of<const N: usize>(
     let mut values = [Value::Int4(0); N];
     // SAFETY: by contract; attributes up to the last are deformed first.
     unsafe {
-        pg_sys::slot_getsomeattrs_int(slot, (*(*slot).tts_tupleDescriptor).natts);
+        deform(slot, numbers.iter().copied().max().unwrap_or(0));
         for ((value, number), (_, column)) in values.iter_mut().zip(numbers).zip(columns) {
             let position = *number as usize - 1;
             if *(*slot).tts_isnull.add(position) {

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use super::btree::{Btree, Way as ToLeaf, PREPARED};
 use super::buffers::{self, Places};
-use super::column::{ColumnType, Tid};
+use super::column::{deform, ColumnType, Tid};
 use super::delete::pointer;
 use super::memory_hints;
 use super::value::Value;
@@ -244,7 +244,7 @@ impl Finder {
         // SAFETY: by contract; columns up to the last of the key are deformed first.
         unsafe {
             let last = self.key.iter().copied().max().unwrap_or(0);
-            pg_sys::slot_getsomeattrs_int(self.slot, i32::from(last));
+            deform(self.slot, last);
             self.key
                 .iter()
                 .zip(&self.types)

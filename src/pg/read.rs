@@ -10,7 +10,7 @@ use std::ffi::{CStr, CString};
 use pgrx::datum::DatumWithOid;
 use pgrx::prelude::*;
 
-use super::column::{attribute, type_name, ColumnType};
+use super::column::{attribute, deform, type_name, ColumnType};
 use super::memory::{child_context, RestoreContext};
 use super::plans;
 use super::row::Row;
@@ -300,9 +300,7 @@ unsafe extern "C-unwind" fn receive_slot(slot: *mut pg_sys::TupleTableSlot, this
     unsafe {
         let receiver = &mut *this.cast::<Receiver<'_>>();
         let wanted = receiver.columns.len() as i16;
-        if (*slot).tts_nvalid < wanted {
-            pg_sys::slot_getsomeattrs_int(slot, i32::from(wanted));
-        }
+        deform(slot, wanted);
         let executor_context = pg_sys::CurrentMemoryContext;
         pg_sys::CurrentMemoryContext = receiver.row_context;
         let outcome = (receiver.on_row)(&Row::from_slot(slot, receiver.columns));

@@ -6,6 +6,10 @@
 # that it happened, left to PostgreSQL's update.
 # shellcheck source=tests/shell/lib.sh
 source "$(dirname "$0")/lib.sh"
+if [ "$PG_MAJOR" != 15 ]; then
+  echo "PostgreSQL $PG_MAJOR changes the rows itself"
+  exit
+fi
 
 # replaying compares every page with what it was when it was logged
 server_start "synchronous_commit = on" "autovacuum = off" "wal_consistency_checking = 'heap,heap2,btree'" "wal_writer_delay = '10s'" "wal_writer_flush_after = '1GB'"
@@ -49,6 +53,7 @@ PGDATABASE=postgres sql "CREATE DATABASE other TEMPLATE app" > /dev/null
 PGDATABASE=other sql "SELECT format('ALTER TABLE analytics.%I ADD CHECK (posts >= 0) NOT VALID', c.relname) FROM pg_class c WHERE c.oid IN (SELECT t.relid FROM pg_partition_tree('analytics.cube') t WHERE t.isleaf) \\gexec" > /dev/null
 logged() { sql "SELECT count, record_size, combined_size > 0 FROM pg_get_wal_stats('$1', '$2', true) WHERE \"resource_manager/record_type\" = 'Heap/HOT_UPDATE'"; }
 declare -A changed records
+begin=$(sql "SELECT pg_current_wal_insert_lsn()")
 for database in app other; do
   export PGDATABASE=$database
   from=$(sql "SELECT pg_current_wal_insert_lsn()")
@@ -64,6 +69,10 @@ assert_eq "${records[app]}" "${records[other]}" "number and size of the records 
 items="SELECT count(*), md5(string_agg(i::text, E'\n' ORDER BY i.part, i.block, i.item)) FROM items() i"
 assert_eq "$(sql "$items")" "$(PGDATABASE=other sql "$items")" "pages, but for the transactions"
 
+# a page that is not said to be as new as its record of the log could reach the disk before that
+assert_sql "SELECT count(*) FROM pg_class c, generate_series(0, pg_relation_size(c.oid)::int / 8192 - 1) b, LATERAL get_raw_page(c.oid::regclass::text, b) p
+            WHERE c.oid IN (SELECT t.relid FROM pg_partition_tree('analytics.cube') t WHERE t.isleaf) AND (page_header(p)).lsn < '$begin'
+            AND (SELECT max(i.t_xmin::text::bigint) FROM heap_page_items(p) i) = (SELECT max(c.xmin::text::bigint) FROM analytics.cube c)" 0 "changed pages with an old place in the log"
 map="SELECT sum(all_visible), sum(all_frozen) FROM pg_partition_tree('analytics.cube') t, LATERAL pg_visibility_map_summary(t.relid) WHERE t.isleaf"
 assert_eq "$(sql "$map")" "$(PGDATABASE=other sql "$map")" "the visibility map"
 
