@@ -225,7 +225,7 @@ impl Finder {
 
     /// Whether there is a row with this key, which may be at the place `hint`. No key is announced.
     pub fn find_hinted(&mut self, key: &[Value], hint: Option<Tid>) -> Result<bool> {
-        if let Some(place) = hint.filter(|place| self.is_plain() && place.block < self.blocks) {
+        if let Some(place) = hint.filter(|place| self.is_plain() && place.block < self.blocks && place.position > 0) {
             let buffer = self.buffers.as_ref().map(|places| buffers::at(places, place.block));
             // SAFETY: by the contract of `new`; there is such a page. Of a unique key no more than one row is visible, however it was found.
             if unsafe { self.fetch(place, buffer.unwrap_or(NOTHING)) && self.has(key) } {
