@@ -85,7 +85,11 @@ mod tests {
     fn read_that_writes_does_not_see_what_it_wrote() {
         Spi::run("CREATE TABLE read_writing AS SELECT i FROM generate_series(1, 100) i").unwrap();
         // in parallel workers whatever it costs, if that were allowed
-        Spi::run("SET LOCAL force_parallel_mode = on").unwrap();
+        let setting = match cfg!(any(feature = "pg14", feature = "pg15")) {
+            true => "force_parallel_mode",
+            false => "debug_parallel_query",
+        };
+        Spi::run(&format!("SET LOCAL {setting} = on")).unwrap();
         let rows = query_writing("SELECT i FROM read_writing", &[], &[Int4], |row| {
             Spi::run(&format!(
                 "INSERT INTO read_writing VALUES ({})",
